@@ -1,0 +1,19 @@
+"""The web application: ``streamlit run app.py`` (``./run`` does it with everything set up).
+
+Pages live in ``views/``; a folder named ``pages/`` would be run by Streamlit past this file.
+"""
+
+import streamlit as st
+
+from layers import assets
+
+st.set_page_config(page_title="Rasd · رصد", page_icon=str(assets.STATIC / "icon.png"), layout="wide")
+
+from views import hotspots  # noqa: E402  (set_page_config must be the first call of Streamlit)
+
+if not all((assets.STATIC / "leaflet" / name).exists() for name in assets.LEAFLET_FILES):
+    assets.prepare()
+
+st.navigation(
+    [st.Page(hotspots.page, title="Rasd", url_path="hotspots", default=True)], position="hidden"
+).run()

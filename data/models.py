@@ -1,0 +1,351 @@
+"""The schema of the store, as GeoAlchemy2 models.
+
+Source of truth for the migrations: a test fails when autogenerate finds a difference.
+Fixed-width columns of ``report`` come first, because PostgreSQL reads a tuple from left
+to right and the map's scan touches only those. Codes are in ``data/vocabulary.py``.
+Storage CRS is EPSG:4326.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import Any
+
+from geoalchemy2 import Geometry
+from sqlalchemy import (
+    REAL,
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    DateTime,
+    Double,
+    ForeignKey,
+    Identity,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    SmallInteger,
+    Text,
+    UniqueConstraint,
+    text,
+)
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+from data.vocabulary import LEVELS
+
+NAMES = {
+    "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+    "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+    "ck": "ck_%(table_name)s_%(constraint_name)s",
+    "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+    "pk": "pk_%(table_name)s",
+}
+_LEVEL_CHECK = "level IN (" + ", ".join(f"'{level}'" for level in LEVELS) + ")"
+
+
+class Base(DeclarativeBase):
+    metadata = MetaData(naming_convention=NAMES)
+    type_annotation_map = {  # noqa: RUF012
+        str: Text,
+        dt.datetime: DateTime(timezone=True),
+        dict[str, Any]: JSONB,
+        list[str]: ARRAY(Text),
+    }
+
+
+class StoreNote(Base):
+    """What the store remembers about itself, such as the digest of its reference files."""
+
+    __tablename__ = "store_note"
+    key: Mapped[str] = mapped_column(primary_key=True)
+    value: Mapped[str]
+
+
+class Territory(Base):
+    """A city or region with a study area of its own."""
+
+    __tablename__ = "territory"
+    id: Mapped[int] = mapped_column(SmallInteger, Identity(), primary_key=True)
+    code: Mapped[str] = mapped_column(unique=True)
+    name_ar: Mapped[str]
+    name_en: Mapped[str]
+    timezone: Mapped[str] = mapped_column(server_default="Asia/Riyadh")
+    simulated: Mapped[bool] = mapped_column(Boolean, server_default=text("false"))
+    # Grows by one with every change that a screen could show: the key of all caches.
+    data_version: Mapped[int] = mapped_column(BigInteger, server_default=text("0"))
+    created_at: Mapped[dt.datetime] = mapped_column(server_default=text("now()"))
+    # Union of the current areas; NULL while none are loaded (then nothing is "outside").
+    study_area: Mapped[Any | None] = mapped_column(Geometry("MULTIPOLYGON", srid=4326))
+
+
+class AreaSet(Base):
+    """One load of boundaries of one level."""
+
+    __tablename__ = "area_set"
+    id: Mapped[int] = mapped_column(Integer, Identity(), primary_key=True)
+    territory_id: Mapped[int] = mapped_column(ForeignKey("territory.id"), index=True)
+    level: Mapped[str]
+    file_name: Mapped[str]
+    file_digest: Mapped[str]
+    # Derived for a demonstration, not official: said wherever they are drawn.
+    illustrative: Mapped[bool] = mapped_column(Boolean, server_default=text("false"))
+    read: Mapped[int]
+    accepted: Mapped[int]
+    repaired: Mapped[int]
+    overlap_km2: Mapped[float] = mapped_column(Double)
+    gap_km2: Mapped[float] = mapped_column(Double)
+    notes: Mapped[dict[str, Any]] = mapped_column(server_default=text("'{}'::jsonb"))
+    valid_from: Mapped[dt.datetime] = mapped_column(server_default=text("now()"))
+    valid_to: Mapped[dt.datetime | None]
+    __table_args__ = (CheckConstraint(_LEVEL_CHECK, name="level"),)
+
+
+class Area(Base):
+    """One boundary. Current while ``valid_to`` is NULL; old ones stay for history."""
+
+    __tablename__ = "area"
+    id: Mapped[int] = mapped_column(Integer, Identity(), primary_key=True)
+    area_set_id: Mapped[int] = mapped_column(ForeignKey("area_set.id"), index=True)
+    territory_id: Mapped[int] = mapped_column(ForeignKey("territory.id"))
+    parent_id: Mapped[int | None] = mapped_column(ForeignKey("area.id"), index=True)
+    level: Mapped[str]
+    code: Mapped[str | None]  # the file's own code
+    ministry_code: Mapped[str | None]
+    iso_code: Mapped[str | None]
+    name_ar: Mapped[str]
+    name_en: Mapped[str]
+    # Folded spellings that a report may use for this area (see ingest/text.py).
+    folded_names: Mapped[list[str]] = mapped_column(server_default=text("'{}'"))
+    area_km2: Mapped[float] = mapped_column(Double)
+    valid_from: Mapped[dt.datetime] = mapped_column(server_default=text("now()"))
+    valid_to: Mapped[dt.datetime | None]
+    geom: Mapped[Any] = mapped_column(Geometry("MULTIPOLYGON", srid=4326))
+    __table_args__ = (
+        CheckConstraint(_LEVEL_CHECK, name="level"),
+        Index("ix_area_current", "territory_id", "level", postgresql_where=text("valid_to IS NULL")),
+    )
+
+
+class Element(Base):
+    """One element of the urban-scene taxonomy, in one version of it."""
+
+    __tablename__ = "element"
+    id: Mapped[int] = mapped_column(SmallInteger, Identity(), primary_key=True)
+    version: Mapped[str]
+    code: Mapped[str]
+    group_code: Mapped[str]
+    group_ar: Mapped[str]
+    group_en: Mapped[str]
+    name_ar: Mapped[str]
+    name_en: Mapped[str]
+    responsible: Mapped[str | None]
+    work_unit: Mapped[str | None]
+    vpi_units_per_report: Mapped[float] = mapped_column(Double, server_default=text("1"))
+    management_group: Mapped[str | None]
+    source: Mapped[str]
+    __table_args__ = (UniqueConstraint("version", "code"),)
+
+
+class ElementAlias(Base):
+    """Another wording of an element, seen in real files."""
+
+    __tablename__ = "element_alias"
+    id: Mapped[int] = mapped_column(Integer, Identity(), primary_key=True)
+    element_id: Mapped[int] = mapped_column(ForeignKey("element.id"))
+    alias: Mapped[str]
+    source: Mapped[str]
+    __table_args__ = (UniqueConstraint("element_id", "alias"),)
+
+
+class Gazetteer(Base):
+    """A published place name: amana, governorate, municipality or neighbourhood."""
+
+    __tablename__ = "gazetteer"
+    id: Mapped[int] = mapped_column(Integer, Identity(), primary_key=True)
+    kind: Mapped[str]
+    code: Mapped[str | None]
+    iso_code: Mapped[str | None]
+    name_ar: Mapped[str]
+    name_en: Mapped[str]
+    parent: Mapped[str | None]  # as the source says: a region, an amana's id, a governorate
+    locality: Mapped[str | None]
+    area_km2: Mapped[float | None] = mapped_column(Double)
+    note: Mapped[str | None]
+    source: Mapped[str]
+    point: Mapped[Any | None] = mapped_column(Geometry("POINT", srid=4326))
+    __table_args__ = (
+        CheckConstraint("kind IN ('amana', 'governorate', 'municipality', 'neighbourhood')", name="kind"),
+    )
+
+
+class Source(Base):
+    """A system that sends reports to a territory. A report's key is source + reference."""
+
+    __tablename__ = "source"
+    id: Mapped[int] = mapped_column(SmallInteger, Identity(), primary_key=True)
+    territory_id: Mapped[int] = mapped_column(ForeignKey("territory.id"))
+    code: Mapped[str]
+    title: Mapped[str]
+    __table_args__ = (UniqueConstraint("territory_id", "code"),)
+
+
+class SourceType(Base):
+    """A type as its source names it; ``element_id`` where it maps to the taxonomy."""
+
+    __tablename__ = "source_type"
+    id: Mapped[int] = mapped_column(Integer, Identity(), primary_key=True)
+    source_id: Mapped[int] = mapped_column(ForeignKey("source.id"))
+    name: Mapped[str]
+    element_id: Mapped[int | None] = mapped_column(ForeignKey("element.id"))
+    method: Mapped[int] = mapped_column(SmallInteger)  # vocabulary.Classified
+    score: Mapped[float | None] = mapped_column(REAL)
+    suggestions: Mapped[list[str]] = mapped_column(server_default=text("'{}'"))
+    __table_args__ = (UniqueConstraint("source_id", "name"),)
+
+
+class Batch(Base):
+    """One finished run of the ingest over one file."""
+
+    __tablename__ = "batch"
+    id: Mapped[int] = mapped_column(Integer, Identity(), primary_key=True)
+    territory_id: Mapped[int] = mapped_column(ForeignKey("territory.id"), index=True)
+    source_id: Mapped[int] = mapped_column(ForeignKey("source.id"))
+    profile: Mapped[str]
+    file_name: Mapped[str]
+    file_digest: Mapped[str]
+    simulated: Mapped[bool] = mapped_column(Boolean, server_default=text("false"))
+    started_at: Mapped[dt.datetime]
+    finished_at: Mapped[dt.datetime | None]
+    read: Mapped[int] = mapped_column(server_default=text("0"))
+    accepted: Mapped[int] = mapped_column(server_default=text("0"))
+    updated: Mapped[int] = mapped_column(server_default=text("0"))
+    unchanged: Mapped[int] = mapped_column(server_default=text("0"))
+    quarantined: Mapped[int] = mapped_column(server_default=text("0"))
+    located: Mapped[int] = mapped_column(server_default=text("0"))
+    seconds: Mapped[float] = mapped_column(Double, server_default=text("0"))
+    # Headers of the kept columns, in the order of the values in report_raw.row.
+    columns: Mapped[list[str]] = mapped_column(server_default=text("'{}'"))
+    notes: Mapped[dict[str, Any]] = mapped_column(server_default=text("'{}'::jsonb"))
+    __table_args__ = (
+        CheckConstraint("read = accepted + updated + unchanged + quarantined", name="counts_add_up"),
+    )
+
+
+class Report(Base):
+    """One report. Fixed-width columns first; the landed row is in ``report_raw``."""
+
+    __tablename__ = "report"
+    id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
+    cell: Mapped[int | None] = mapped_column(BigInteger)  # H3, resolution 12
+    opened_at: Mapped[dt.datetime]
+    territory_id: Mapped[int] = mapped_column(SmallInteger)
+    element_id: Mapped[int | None] = mapped_column(SmallInteger)
+    status: Mapped[int] = mapped_column(SmallInteger)
+    channel: Mapped[int] = mapped_column(SmallInteger)
+    type_id: Mapped[int | None]
+    flags: Mapped[int] = mapped_column(server_default=text("0"))
+    municipality_id: Mapped[int | None]
+    district_id: Mapped[int | None]
+    governorate_id: Mapped[int | None]
+    amana_id: Mapped[int | None]
+    region_id: Mapped[int | None]
+    precision: Mapped[int] = mapped_column(SmallInteger)
+    severity: Mapped[int | None] = mapped_column(SmallInteger)
+    source_id: Mapped[int] = mapped_column(SmallInteger)
+    closed_at: Mapped[dt.datetime | None]
+    due_at: Mapped[dt.datetime | None]
+    status_at: Mapped[dt.datetime | None]
+    content: Mapped[int] = mapped_column(BigInteger)  # digest of what the source said
+    batch_id: Mapped[int]  # the batch of the last change; with `line` the key of report_raw
+    line: Mapped[int]
+    quantity: Mapped[float | None] = mapped_column(Double)
+    # Compared byte by byte: the unique index is built three times faster than by locale.
+    reference: Mapped[str] = mapped_column(Text(collation="C"))
+    unit: Mapped[str | None]
+    agency: Mapped[str | None]
+    contractor: Mapped[str | None]
+    notes: Mapped[dict[str, Any] | None]  # proposals and conflicts, by code
+    geom: Mapped[Any | None] = mapped_column(Geometry("POINT", srid=4326, spatial_index=False))
+    __table_args__ = (
+        UniqueConstraint("source_id", "reference"),
+        Index("ix_report_opened", "territory_id", "opened_at"),
+        Index("ix_report_cell", "territory_id", "cell"),
+        Index("ix_report_geom", "geom", postgresql_using="gist"),
+    )
+
+
+class ReportRaw(Base):
+    """Landed rows in blocks of some hundred, personal fields dropped.
+
+    ``rows`` is a JSON array of arrays of texts, headers in ``batch.columns``; ``lines``
+    says which line each came from. In blocks, because PostgreSQL then compresses them to
+    a tenth and a million rows land in a third of the time. ``data/landing.py`` gives the
+    row of a report as an object.
+    """
+
+    __tablename__ = "report_raw"
+    batch_id: Mapped[int] = mapped_column(Integer, primary_key=True)
+    first_line: Mapped[int] = mapped_column(Integer, primary_key=True)
+    last_line: Mapped[int]
+    lines: Mapped[list[int]] = mapped_column(ARRAY(Integer))
+    rows: Mapped[Any] = mapped_column(JSONB)
+
+
+class ReportEvent(Base):
+    """Append-only history of a report after its opening, which is ``report.opened_at``.
+
+    ``data/events.py`` derives the current status from it: the last event, or "received"
+    while there is none.
+    """
+
+    __tablename__ = "report_event"
+    report_id: Mapped[int] = mapped_column(BigInteger, primary_key=True)
+    seq: Mapped[int] = mapped_column(SmallInteger, primary_key=True)
+    status: Mapped[int] = mapped_column(SmallInteger)
+    batch_id: Mapped[int]
+    at: Mapped[dt.datetime | None]  # when it happened, if the source says
+
+
+class Quarantine(Base):
+    """A refused row, whole, with every reason."""
+
+    __tablename__ = "quarantine"
+    id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
+    batch_id: Mapped[int] = mapped_column(ForeignKey("batch.id"), index=True)
+    line: Mapped[int]
+    reasons: Mapped[list[str]]
+    # One entry a reason: {"code", "column", "value", "proposal"}.
+    details: Mapped[Any] = mapped_column(JSONB)
+    row: Mapped[dict[str, Any]]
+    reference: Mapped[str | None]
+    digest: Mapped[int] = mapped_column(BigInteger)  # of the row: the same row is kept once
+    # Set when a later batch brought the same row (source + reference) and it was taken.
+    resolved_by: Mapped[int | None] = mapped_column(ForeignKey("batch.id"))
+
+
+class ReportColumn(Base):
+    """One column of a territory's reports as packed numbers, for questions about all of them.
+
+    Written by ``data/columns.py`` from ``report``, valid while ``data_version`` is the
+    territory's; ``report`` stays the truth.
+    """
+
+    __tablename__ = "report_column"
+    territory_id: Mapped[int] = mapped_column(ForeignKey("territory.id"), primary_key=True)
+    name: Mapped[str] = mapped_column(primary_key=True)
+    data_version: Mapped[int] = mapped_column(BigInteger)
+    data: Mapped[bytes] = mapped_column(LargeBinary)
+
+
+class DefaultPoint(Base):
+    """A point on which reports of many kinds pile up: a geocoder's default, not a place."""
+
+    __tablename__ = "default_point"
+    territory_id: Mapped[int] = mapped_column(ForeignKey("territory.id"), primary_key=True)
+    lon: Mapped[float] = mapped_column(Double, primary_key=True)
+    lat: Mapped[float] = mapped_column(Double, primary_key=True)
+    reports: Mapped[int]
+    kinds: Mapped[int]
+    batch_id: Mapped[int] = mapped_column(ForeignKey("batch.id"))

@@ -1,0 +1,411 @@
+"""A file of reports into the store: the one way in, for every format and every source.
+
+Read, map, parse, check, classify, place, COPY; then one merge. All of it in a single
+transaction: a crash leaves nothing behind and the next run completes. While one chunk is
+written, the next is prepared, so memory holds two chunks however long the file is.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import itertools
+import json
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import numpy as np
+import xxhash
+from sqlalchemy import Connection, Engine
+
+from data import areas as area_store
+from data import batches, schema, territories
+from data.elements import alias_pairs, element_entries
+from data.staging import MergeCounts, Stage, TypeEntry, loading_engine
+from data.vocabulary import Classified
+from geo.errors import InputError, StoreError
+from ingest import decisions as deciding
+from ingest.classify import ElementClassifier, ElementEntry
+from ingest.coordinates import parse_points
+from ingest.places import Placer
+from ingest.preparation import Prepared, Preparer, as_text
+from ingest.profile import Detection, Profile, detect, load_profile, load_profiles
+from ingest.readers import Chunk, Table, file_digest, open_table
+from ingest.result import Fault, IngestResult
+from ingest.text import clean
+
+CHUNK_ROWS = 65_536
+SHOWN_FAULTS = 20
+# Below this many points a file says little about where it belongs: see _choose_territory.
+FEW_POINTS = 50
+
+Progress = Callable[[float, int], None]
+
+
+def ingest_reports(
+    engine: Engine,
+    path: Path,
+    *,
+    profile: str | Path | None = None,
+    territory: str | None = None,
+    timezone: str | None = None,
+    dry_run: bool = False,
+    progress: Progress | None = None,
+    now: dt.datetime | None = None,
+    sheet: str | None = None,
+    layer: str | None = None,
+    encoding: str | None = None,
+    delimiter: str | None = None,
+    keep_personal: bool = False,
+) -> IngestResult:
+    """Ingest one file of reports.
+
+    Parameters
+    ----------
+    profile : name of a shipped profile or path of a YAML file; detected when not given.
+    territory : code of the territory; found by where the points lie when not given.
+    timezone : IANA zone of the file's wall times; else the profile's, else the territory's.
+    dry_run : do everything, show everything, write nothing.
+    progress : called with (share of the file read, rows so far).
+    now : the present, for judging future dates.
+
+    Raises
+    ------
+    InputError : the file cannot be read as reports; the message says what to do.
+    StoreError : the store changed under the ingest (boundaries replaced meanwhile).
+    """
+    began = time.monotonic()
+    now = now or dt.datetime.now(dt.UTC)
+    path = Path(path)
+    reader = {"sheet": sheet, "layer": layer, "encoding": encoding, "delimiter": delimiter}
+    with open_table(path, **reader) as table, loading_engine(engine).connect() as conn:
+        schema.require_current(conn)
+        found = _fit(table, profile)
+        if keep_personal:
+            found = replace(found, profile=found.profile.model_copy(update={"keep_personal": True}))
+        chunks = table.chunks(CHUNK_ROWS)
+        first = next(chunks, None)
+        if first is None or (first.frame.is_empty() and not first.bad):
+            raise InputError(f"{path.name} has a header and no rows: there is nothing to ingest.")
+        simulated = _is_simulated(first, found)
+        place = _choose_territory(conn, path, first, found, territory, timezone, simulated)
+        run = _Run(conn, path, table, found, place, simulated, now)
+        run.prepare(first, lambda: _reopened(path, reader), timezone)
+        counts = run.load(first, chunks, progress)
+        result = run.finish(counts, time.monotonic() - began, dry_run)
+        if dry_run:
+            conn.rollback()
+        else:
+            conn.commit()
+        return result
+
+
+class _Run:
+    """One file on its way in; exists so that the steps share their state by name."""
+
+    def __init__(
+        self,
+        conn: Connection,
+        path: Path,
+        table: Table,
+        found: Detection,
+        territory: territories.Territory,
+        simulated: bool,
+        now: dt.datetime,
+    ) -> None:
+        self.conn = conn
+        self.path = path
+        self.table = table
+        self.found = found
+        self.territory = territory
+        self.simulated = simulated
+        self.now = now
+        self.notes = list(table.notes)
+        self.located = 0
+        self.faults: list[Fault] = []
+        self.personal = [] if found.profile.keep_personal else found.profile.personal_columns(table.columns)
+        self.kept = [name for name in table.columns if name not in self.personal]
+
+    def prepare(self, first: Chunk, reopen: Callable[[], Iterator[Chunk]], timezone: str | None) -> None:
+        """Settle the columns, load the boundaries, open the batch."""
+        conn, profile = self.conn, self.found.profile
+        zone = timezone or profile.dates.timezone or self.territory.timezone
+        if zone != self.territory.timezone:
+            if territories.adopt_timezone(conn, self.territory.id, zone):
+                self.notes.append(f"The territory {self.territory.code} now counts its days in {zone}.")
+            else:
+                self.notes.append(
+                    f"The file's times are read in {zone}, the territory {self.territory.code} counts its "
+                    f"days in {self.territory.timezone}: days near midnight can differ."
+                )
+        rest = reopen() if first.frame.height >= CHUNK_ROWS else iter(())
+        decisions = deciding.decide(profile, self.found.mapping, zone, first.frame, rest)
+        self.notes.extend(decisions.describe(self.found.mapping))
+        self.placer = _placer(conn, self.territory)
+        if not self.placer.levels:
+            self.notes.append(
+                f"No boundaries are loaded for {self.territory.code}: no point can be called outside, and "
+                "no area is assigned. Load them with: ./rasd ingest areas FILE --level municipality "
+                f"--territory {self.territory.code}"
+            )
+        self.source_id = batches.find_or_create_source(
+            conn, self.territory.id, profile.source, profile.title["en"]
+        )
+        self.batch_id = batches.begin(
+            conn,
+            territory_id=self.territory.id,
+            source_id=self.source_id,
+            profile=profile.name,
+            file_name=self.path.name,
+            file_digest=file_digest(self.path),
+            simulated=self.simulated,
+            started_at=self.now,
+            columns=self.kept,
+        )
+        self.preparer = Preparer(
+            profile,
+            self.found.mapping,
+            self.kept,
+            decisions,
+            self.placer,
+            self.batch_id,
+            self.now.date(),
+            _mapping_salt(profile, self.found.mapping, self.kept),
+        )
+
+    def load(self, first: Chunk, chunks: Iterator[Chunk], progress: Progress | None) -> MergeCounts:
+        """Stage all chunks, then merge under the territory's lock."""
+        stage = Stage(
+            self.conn, batch_id=self.batch_id, source_id=self.source_id, territory_id=self.territory.id
+        )
+        stream = itertools.chain([first], chunks)
+
+        def prepare_next() -> Prepared | None:
+            chunk = next(stream, None)
+            return None if chunk is None else self.preparer.prepare(chunk)
+
+        with ThreadPoolExecutor(1) as pool:
+            pending = pool.submit(prepare_next)
+            while (prepared := pending.result()) is not None:
+                pending = pool.submit(prepare_next)
+                stage.write(prepared.rows, prepared.raw, prepared.refused)
+                self.located += prepared.located
+                self.faults.extend(prepared.faults[: SHOWN_FAULTS - len(self.faults)])
+                if progress:
+                    progress(min(self.table.position(), 1.0) * 0.7, stage.rows + stage.refused)
+        territories.lock_territory(self.conn, self.territory.id)
+        if area_store.current_ids(self.conn, self.territory.id) != self.placer.area_ids:
+            raise StoreError(
+                f"The boundaries of {self.territory.code} were replaced while {self.path.name} was read. "
+                "Nothing was written; run the same command again."
+            )
+        counts = stage.merge(self._classify(), digest_keys="reference" not in self.found.mapping)
+        if progress:
+            progress(1.0, stage.rows + stage.refused)
+        return counts
+
+    def _classify(self) -> list[TypeEntry]:
+        profile = self.found.profile
+        entries = [ElementEntry(**asdict(entry)) for entry in element_entries(self.conn)]
+        classifier = ElementClassifier(
+            entries,
+            alias_pairs(self.conn),
+            profile_map=profile.values.get("element", {}),
+            own_taxonomy=profile.own_taxonomy,
+        )
+        names = list(self.preparer.types)
+        self.matches = classifier.classify_unique(names)
+        return [
+            TypeEntry(
+                self.preparer.types[match.text],
+                match.text,
+                match.element_id,
+                int(match.method),
+                match.score,
+                tuple(match.suggestions),
+            )
+            for match in self.matches
+        ]
+
+    def finish(self, counts: MergeCounts, seconds: float, dry_run: bool) -> IngestResult:
+        """Write the batch's outcome and say it."""
+        self._describe(counts)
+        flags = dict(self.preparer.flags)
+        if counts.default_point_reports:
+            flags["default_point"] = counts.default_point_reports
+        result = IngestResult(
+            batch=None if dry_run else self.batch_id,
+            file=self.path.name,
+            format=self.table.format,
+            profile=self.found.profile.name,
+            profile_reason=self.found.reason,
+            territory=self.territory.code,
+            simulated=self.simulated,
+            read=self.preparer.read,
+            accepted=counts.accepted,
+            updated=counts.updated,
+            unchanged=counts.unchanged,
+            quarantined=counts.quarantined,
+            located=self.located,
+            seconds=seconds,
+            dry_run=dry_run,
+            duplicate_rows=counts.duplicate_rows,
+            stale=counts.stale,
+            mapping=self.found.mapping,
+            unmatched=self.found.unmatched,
+            dropped_personal=self.personal,
+            reasons=self.preparer.reasons,
+            flags=flags,
+            classified=_by_method(self.matches),
+            unclassified={
+                m.text: list(m.suggestions) for m in self.matches if m.method == Classified.UNCLASSIFIED
+            },
+            notes=self.notes,
+            faults=self.faults,
+        )
+        batches.finish(
+            self.conn,
+            self.batch_id,
+            read=result.read,
+            located=result.located,
+            counts=counts,
+            seconds=seconds,
+            finished_at=dt.datetime.now(dt.UTC),
+            notes={"flags": flags, "reasons": result.reasons, "sentences": self.notes},
+        )
+        if counts.accepted or counts.updated:
+            territories.bump_version(self.conn, self.territory.id)
+        return result
+
+    def _describe(self, counts: MergeCounts) -> None:
+        if counts.duplicate_rows:
+            self.notes.append(
+                f"{counts.duplicate_rows:,} rows repeat another row of this file; each report is kept once."
+            )
+        if counts.stale:
+            self.notes.append(f"{counts.stale:,} rows are older than what the store holds: left alone.")
+        if counts.default_point_reports:
+            self.notes.append(
+                f"{counts.default_point_reports:,} reports lie on a geocoder's default point: kept, flagged, "
+                "and left out of heat maps and statistics by default."
+            )
+        for field, words in self.preparer.unknown_words.items():
+            if words:
+                column = self.found.mapping[field]
+                shown = ", ".join(
+                    f"{w!r} ({n:,})" for w, n in sorted(words.items(), key=lambda i: -i[1])[:8]
+                )
+                self.notes.append(f"{column}: not in the profile's table, kept as unknown: {shown}.")
+
+
+def _fit(table: Table, profile: str | Path | None) -> Detection:
+    """The profile that was asked for, or the one that fits the header."""
+    candidates = [load_profile(profile)] if profile else load_profiles(None)
+    return detect(table.columns, table.format, candidates)
+
+
+def _reopened(path: Path, reader: dict[str, str | None]) -> Iterator[Chunk]:
+    """The file's chunks after the first, read a second time."""
+    with open_table(path, **reader) as again:
+        yield from itertools.islice(again.chunks(CHUNK_ROWS), 1, None)
+
+
+def _placer(conn: Connection, territory: territories.Territory) -> Placer:
+    return Placer(
+        area_store.current_areas(conn, territory.id),
+        area_store.area_names(conn, territory.id),
+        territories.study_area(conn, territory.id),
+    )
+
+
+def _mapping_salt(profile: Profile, mapping: dict[str, str], kept: list[str]) -> int:
+    """A digest of everything that turns a row into a report: a changed profile changes it."""
+    said = json.dumps(
+        [mapping, kept, profile.model_dump(mode="json")], ensure_ascii=False, sort_keys=True, default=str
+    )
+    return xxhash.xxh3_64_intdigest(said.encode())
+
+
+def _by_method(matches: list) -> dict[str, int]:  # type: ignore[type-arg]
+    counts: dict[str, int] = {}
+    for match in matches:
+        name = Classified(match.method).name.lower()
+        counts[name] = counts.get(name, 0) + 1
+    return counts
+
+
+def _is_simulated(first: Chunk, found: Detection) -> bool:
+    """True when the references carry the prefix of Rasd's own simulator."""
+    prefix, column = found.profile.simulated_reference_prefix, found.mapping.get("reference")
+    if not prefix or not column:
+        return False
+    share = clean(as_text(first.frame[column])).str.starts_with(prefix).mean()
+    return isinstance(share, float) and share > 0.5
+
+
+def _sample_points(first: Chunk, found: Detection) -> tuple[np.ndarray, np.ndarray]:
+    """Coordinates of the first rows, as far as they can be read without a study area."""
+    frame = first.frame.head(5_000)
+    spec = deciding.CoordinateSpec(crs=found.profile.crs)
+    columns = deciding.Decisions({}, deciding.hints_for(found.profile, "UTC"), spec).coordinate_columns(
+        found.mapping
+    )
+    if any(columns):
+        points = parse_points(*(frame[name] if name else None for name in columns), spec, None)
+        lon, lat = points.lon, points.lat
+    elif "__lon" in frame.columns:
+        lon = frame["__lon"].fill_null(np.nan).to_numpy()
+        lat = frame["__lat"].fill_null(np.nan).to_numpy()
+    else:
+        return np.empty(0), np.empty(0)
+    usable = np.isfinite(lon) & np.isfinite(lat) & ~((lon == 0) & (lat == 0))
+    return lon[usable], lat[usable]
+
+
+def _choose_territory(
+    conn: Connection,
+    path: Path,
+    first: Chunk,
+    found: Detection,
+    code: str | None,
+    timezone: str | None,
+    simulated: bool,
+) -> territories.Territory:
+    """The territory a file belongs to: named, else where its points lie, else a new one."""
+    zone = timezone or found.profile.dates.timezone
+    if code is None:
+        lon, lat = _sample_points(first, found)
+        chosen = None
+        if len(lon):
+            chosen = territories.choose(conn, lon, lat, simulated) or territories.choose(
+                conn, lat, lon, simulated
+            )
+        if chosen is None:
+            known = [t for t in territories.all_territories(conn) if t.simulated == simulated]
+            # Few points, and one place they can be meant for: they are faults there, not a new city.
+            if len(lon) < FEW_POINTS and len(known) == 1:
+                chosen = territories.find(conn, known[0].code)
+        if chosen is not None:
+            return chosen
+        code = found.profile.territory or territories.slug(path)
+    known_one = territories.find(conn, code)
+    if known_one is None:
+        title = code.replace("-", " ").title()
+        return territories.create(
+            conn,
+            code=code,
+            name_ar=title,
+            name_en=title,
+            timezone=zone or "Asia/Riyadh",
+            simulated=simulated,
+        )
+    if known_one.simulated != simulated:
+        kind, other = ("simulated", "real") if known_one.simulated else ("real", "simulated")
+        raise InputError(
+            f"The territory {code!r} holds {kind} data and {path.name} holds {other} reports: they are "
+            "never mixed. Name another territory with --territory."
+        )
+    return known_one
+

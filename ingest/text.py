@@ -1,0 +1,200 @@
+"""Text as people and portals write it, made comparable: marks, digits, Arabic spelling.
+
+Cleaning runs over polars Series and touches only the values that need it. Folding makes
+spellings equal that a reader takes for the same word (Unicode NFKD for hamza and accents,
+plus the letters that Unicode keeps apart: ة/ه, ى/ي, Persian ک/ی, tatweel). Folding is for
+matching only: it loses information, so folded text is never shown and never stored as a name.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Callable
+
+import polars as pl
+
+# Marks that change how a text is drawn and not what it says: soft hyphen, Arabic letter
+# mark, zero-width characters and joiners, direction marks, embeddings, isolates, BOM.
+MARKS = "\u00ad\u061c\u180e\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufeff"
+_MARKS = f"[{MARKS}]"
+# White space other than the plain blank, and control characters (PostgreSQL refuses NUL).
+_BLANKS = r"[\s\x00-\x1f\x7f\u0085\u00a0]+"
+_ODD = rf"{_MARKS}|[\s\x00-\x1f\x7f\u0085\u00a0&&[^ ]]|^ | $|  "
+
+#: What portals and spreadsheets write when they have nothing to say. Compared as a whole
+#: value, in lower case, UPPER CASE and Title Case.
+PLACEHOLDERS: frozenset[str] = frozenset(
+    {
+        "", "-", "--", "---", "_", "–", "—", "ـ", ".", "..", "...", "?", "/", "//", "\\", "*", "#",
+        "null", "(null)", "<null>", "[null]", "\\n", "none", "nil", "n/a", "n.a.", "na", "#n/a", "#na",
+        "#n/a n/a", "#null!", "#ref!", "#value!", "#div/0!", "#name?", "#num!", "nan", "NaN", "-nan",
+        "nat", "NaT",
+        "<na>", "undefined", "unspecified", "not specified", "not available", "not applicable", "no data",
+        "(blank)", "blank", "empty",
+        "لا يوجد", "لايوجد", "لا توجد", "غير محدد", "غير محددة", "غير متوفر", "غير متوفرة", "غير متاح",
+        "غير موجود", "لا ينطبق", "بدون", "فارغ", "لا شيء", "لم يحدد",
+    }
+)  # fmt: skip
+_PLACEHOLDER_LIST = sorted({form(p) for p in PLACEHOLDERS for form in (str, str.upper, str.title)})
+
+_DIGITS = {chr(0x0660 + d): str(d) for d in range(10)} | {chr(0x06F0 + d): str(d) for d in range(10)}
+_NUMERALS = _DIGITS | {"\u066b": ".", "\u066c": ""}
+_NUMERAL_ODD = "[\u0660-\u0669\u06f0-\u06f9\u066b\u066c]"
+
+# Letters that NFKD leaves apart although readers take them for one.
+_LETTERS = {
+    "ة": "ه", "ى": "ي", "ٱ": "ا", "ک": "ك", "ی": "ي", "ہ": "ه", "ھ": "ه", "ە": "ه", "ۃ": "ه",
+    "گ": "ك", "ڤ": "ف", "پ": "ب", "چ": "ج", "ٳ": "ا", "ٲ": "ا",
+    "ø": "o", "ł": "l", "đ": "d", "ð": "d", "þ": "th", "æ": "ae", "œ": "oe", "ı": "i", "ħ": "h",
+}  # fmt: skip
+# Apostrophes join ("Ra's" is "Ras"); so do the letters that transliterations use for ع and ء.
+_JOINERS = dict.fromkeys(
+    "'`´‘’‛′\u02b9\u02ba\u02bb\u02bc\u02bd\u02be\u02bf\u02c8\u02ca\u02cb\u0640\u0674", ""
+)
+_TRANSLATE = str.maketrans(_LETTERS | _JOINERS)
+_NOT_WORD = re.compile(r"[\W_]+")
+_ASCII_WORDS = re.compile(r"[a-z0-9 ]*", re.ASCII)
+
+# Words in front of a place name that say what kind of place it is (folded spelling).
+_KINDS_BEFORE = frozenset(
+    {"حي", "بلديه", "محافظه", "امانه", "منطقه", "مدينه", "مركز", "قريه", "هجره", "ضاحيه", "اماره", "قطاع"}
+    | {"نطاق", "دائره", "مخطط", "فرعيه", "municipality", "sub", "submunicipality", "district", "of", "the"}
+    | {"neighborhood", "neighbourhood", "governorate", "region", "city", "town", "village", "province"}
+    | {"emirate", "amanah", "amana", "amanat", "centre", "center", "hai", "hay", "hayy"}
+)
+_KINDS_AFTER = frozenset(
+    {"municipality", "submunicipality", "district", "neighborhood", "neighbourhood", "governorate"}
+    | {"region", "city", "town", "village", "province", "amanah"}
+)
+# The Latin article, with the letter that it takes before a sun letter.
+_ARTICLES = frozenset(["al", "el", "ad", "an", "ar", "as", "ash", "at", "ath", "az", "adh"])
+
+
+def _as_text(values: pl.Series) -> pl.Series:
+    return values if values.dtype == pl.String else values.cast(pl.String)
+
+
+def _where(values: pl.Series, odd: pl.Series, mend: Callable[[pl.Series], pl.Series]) -> pl.Series:
+    """Replace the values where ``odd`` holds by their mended form; the rest stays untouched."""
+    rows = odd.fill_null(False).arg_true()
+    if rows.is_empty():
+        return values
+    mended = mend(values.gather(rows))
+    # scatter() writes in place, hence the clone: the caller keeps its Series.
+    return mended.alias(values.name) if len(rows) == len(values) else values.clone().scatter(rows, mended)
+
+
+def clean(values: pl.Series) -> pl.Series:
+    """Strip white space and invisible marks, collapse blanks, turn placeholders into null.
+
+    Parameters
+    ----------
+    values : (n,) any dtype; what is not text is written as text first.
+
+    Returns
+    -------
+    (n,) String: no invisible marks, no control characters, single plain blanks inside,
+    null for empty values and for the whole-value ``PLACEHOLDERS``.
+    """
+    text = _as_text(values)
+    text = _where(
+        text,
+        text.str.contains(_ODD),
+        lambda odd: odd.str.replace_all(_MARKS, "").str.replace_all(_BLANKS, " ").str.strip_chars(" "),
+    )
+    empty = text.is_in(_PLACEHOLDER_LIST).fill_null(False)
+    if empty.any():
+        text = text.set(empty, None)
+    return text
+
+
+def clean_text(text: str) -> str:
+    """``clean`` for one text: without invisible marks, single blanks; placeholders stay."""
+    return " ".join(re.sub(_MARKS, "", text).replace("\x00", " ").split())
+
+
+def western_digits(values: pl.Series) -> pl.Series:
+    """Arabic-Indic and Persian digits to ASCII; ``٫`` becomes a point and ``٬`` goes.
+
+    Everything else stays as it is. (n,) String in, (n,) String out.
+    """
+    text = _as_text(values)
+    return _where(
+        text,
+        text.str.contains(_NUMERAL_ODD),
+        lambda odd: odd.str.replace_many(list(_NUMERALS), list(_NUMERALS.values())),
+    )
+
+
+def _letters(text: str) -> str:
+    out = unicodedata.normalize("NFKD", text)
+    out = unicodedata.normalize("NFKD", out.casefold())
+    kept = []
+    for char in out:
+        kind = unicodedata.category(char)
+        if kind in ("Mn", "Me", "Cf"):
+            continue
+        kept.append(str(unicodedata.decimal(char)) if kind == "Nd" else char)
+    return "".join(kept).translate(_TRANSLATE)
+
+
+def fold(text: str) -> str:
+    """The spelling of ``text`` that equal words share.
+
+    Diacritics, tatweel and accents go; أ إ آ ٱ → ا, ؤ → و, ئ ى → ي, ة → ه; digits become
+    western; Latin becomes lower case; apostrophes join; other punctuation becomes one blank.
+    Folding twice changes nothing.
+    """
+    lowered = text.lower()
+    if _ASCII_WORDS.fullmatch(lowered):
+        return " ".join(lowered.split())
+    return " ".join(_NOT_WORD.sub(" ", _letters(text)).split())
+
+
+def _strip_kinds(words: list[str]) -> list[str]:
+    while len(words) > 1 and words[0] in _KINDS_BEFORE:
+        words = words[1:]
+    while len(words) > 1 and words[-1] in _KINDS_AFTER:
+        words = words[:-1]
+    return words
+
+
+def fold_place(text: str) -> str:
+    """``fold``, without the words that only say what kind of place it is, and without article.
+
+    "بلدية وسط الدمام" and "وسط الدمام" become one; so do "حي الشاطئ" and "شاطي", "Al-Shati
+    District" and "shati", "الخضراء" and "الخضرا" (a hamza that stands alone is often left
+    out). At least one word always stays. Two places may fold to one key: the caller decides
+    among them by level, parent or distance, and gives up where it cannot.
+    """
+    words = fold(text).replace("ء", "").split()
+    while True:
+        shorter = _strip_kinds(words)
+        if len(shorter) > 1 and shorter[0] in _ARTICLES:
+            shorter = shorter[1:]
+        elif shorter and shorter[0].startswith("ال") and len(shorter[0]) >= 4:
+            shorter = [shorter[0][2:], *shorter[1:]]
+        if shorter == words:
+            return " ".join(words)
+        words = shorter
+
+
+def _map_unique(values: pl.Series, function: Callable[[str], str]) -> pl.Series:
+    """Apply ``function`` once to each distinct value; null stays null."""
+    text = _as_text(values)
+    distinct = text.drop_nulls().unique()
+    if distinct.is_empty():
+        return text
+    folded = pl.Series([function(value) for value in distinct.to_list()], dtype=pl.String)
+    return text.replace_strict(distinct, folded, default=None, return_dtype=pl.String)
+
+
+def fold_series(values: pl.Series) -> pl.Series:
+    """``fold`` over a Series, once for each distinct value. Null stays null."""
+    return _map_unique(values, fold)
+
+
+def fold_place_series(values: pl.Series) -> pl.Series:
+    """``fold_place`` over a Series, once for each distinct value. Null stays null."""
+    return _map_unique(values, fold_place)

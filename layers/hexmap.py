@@ -1,0 +1,167 @@
+"""The map: a constant folium Map with an empty canvas layer, and the data that fills it.
+
+streamlit-folium makes a new frame (and loses place and zoom) when the Map's own script
+changes, so the Map holds nothing that can differ between two runs; cells, boundaries,
+words and colours travel in a feature group, which changes in place. Its answer holds only
+``last_active_drawing``, so moving the map never runs the page again. Scripts and styles
+come from ``static/``: nothing is fetched from elsewhere.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import folium
+from branca.element import MacroElement
+from folium.elements import JSCSSMixin
+from jinja2 import Template
+
+from layers.assets import frame_url
+from layers.outlines import Outlines
+from layers.palettes import PALETTES
+
+MAX_ZOOM = 18
+# Drawn cells are wholly opaque without a background, so the legend's colours are exact.
+OPACITY_OVER_TILES = 0.78
+
+
+class HexGrid(JSCSSMixin, MacroElement):
+    """The empty layer. It belongs to the Map, so its script is the same on every run."""
+
+    _template = Template(
+        """{% macro script(this, kwargs) %}
+        window.rasd = new L.RasdGrid({}).addTo({{ this._parent.get_name() }});
+    {% endmacro %}"""
+    )
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._name = "HexGrid"
+        self.default_js = [("rasd_hexgrid", frame_url("rasd/hexgrid.js"))]
+        self.default_css = [("rasd_hexgrid_css", frame_url("rasd/hexgrid.css"))]
+
+
+class HexData(MacroElement):
+    """What the layer shows; goes into the feature group given as ``feature_group_to_add``."""
+
+    _template = Template(
+        """{% macro script(this, kwargs) %}
+        window.rasd.setData({{ this.payload }});
+    {% endmacro %}"""
+    )
+
+    def __init__(self, payload: str) -> None:
+        super().__init__()
+        self._name = "HexData"
+        self.payload = payload
+
+
+@dataclass(frozen=True, slots=True)
+class AreaLabel:
+    """What the map says about one area, in the reader's language."""
+
+    name: str
+    count: int
+    km2: float
+
+
+def base_map(tile_url: str | None = None, tile_attribution: str | None = None) -> folium.Map:
+    """A new Map, the same on every call; with a background only when a tile server is set.
+
+    Build it anew on every run: streamlit-folium adds the feature group to the object.
+    """
+    frame = folium.Map(
+        location=[0, 0],
+        zoom_start=2,
+        tiles=None,
+        zoom_control=False,
+        attribution_control=bool(tile_url),
+        max_zoom=MAX_ZOOM,
+        zoomSnap=0.25,
+        worldCopyJump=False,
+    )
+    # On the object, not on the class: folium's own default addresses are never asked for.
+    frame.default_js = [("leaflet", frame_url("leaflet/leaflet.js"))]
+    frame.default_css = [("leaflet_css", frame_url("leaflet/leaflet.css"))]
+    if tile_url:
+        folium.TileLayer(tiles=tile_url, attr=tile_attribution or "", max_zoom=MAX_ZOOM).add_to(frame)
+    HexGrid().add_to(frame)
+    return frame
+
+
+def script_json(value: Any) -> str:
+    """JSON that is safe inside a script: no closing tag, no letters beyond ASCII."""
+    return json.dumps(value, ensure_ascii=True, separators=(",", ":")).replace("</", "<\\/")
+
+
+def payload(
+    *,
+    cells: str,
+    limits: Mapping[int, Sequence[int]],
+    cell_km2: Mapping[int, float],
+    outlines: Outlines,
+    labels: Sequence[AreaLabel],
+    minor: Outlines | None,
+    minor_names: Sequence[str],
+    bounds: Sequence[Sequence[float]] | None,
+    fit: str,
+    words: Mapping[str, Any],
+    language: str,
+    palette: str,
+    pick: Mapping[str, float] | None = None,
+    over_tiles: bool = False,
+) -> str:
+    """Everything the layer needs, as one line of JSON.
+
+    Parameters
+    ----------
+    cells : answer of ``hexpack.pack``.
+    limits : class limits by resolution (``legend.class_limits``).
+    cell_km2 : mean area of a cell by resolution, km².
+    outlines, labels : areas with name, count and area, in one order.
+    minor, minor_names : thinner outlines that appear when zoomed in, if any.
+    bounds : ((south, west), (north, east)) to fit at first, decimal degrees.
+    fit : the map fits ``bounds`` again when this text changes.
+    words : the layer's words in the reader's language.
+    language : ``ar`` or ``en``; ``ar`` is drawn right to left, digits stay Latin.
+    palette : a key of ``PALETTES``.
+    pick : what is picked when the map opens: a cell's ``lat``, ``lng`` and ``res``, or an
+        ``area``'s id.
+    """
+    return script_json(
+        {
+            "cells": cells,
+            "limits": {str(r): list(v) for r, v in limits.items()},
+            "km2": {str(r): v for r, v in cell_km2.items()},
+            "areas": {
+                "rings": outlines.rings,
+                "ids": outlines.ids,
+                "at": outlines.labels.round(5).tolist(),
+                "names": [label.name for label in labels],
+                "counts": [label.count for label in labels],
+                "km2": [round(label.km2, 4) for label in labels],
+            },
+            "minor": None
+            if minor is None
+            else {"rings": minor.rings, "at": minor.labels.round(5).tolist(), "names": list(minor_names)},
+            "bounds": bounds,
+            "fit": fit,
+            "words": words,
+            "language": language,
+            "rtl": language == "ar",
+            "colours": PALETTES[palette],
+            "pick": pick,
+            "opacity": OPACITY_OVER_TILES if over_tiles else 1,
+            "tiles": over_tiles,
+        }
+    )
+
+
+def feature_group(data: str) -> folium.FeatureGroup:
+    """The payload as a feature group, for ``st_folium(feature_group_to_add=…)``."""
+    group = folium.FeatureGroup(name="rasd")
+    HexData(data).add_to(group)
+    return group

@@ -1,0 +1,337 @@
+"""Small pieces of HTML: figures, ranked lists, cards, notes and empty pages.
+
+Every function returns HTML text for ``st.html``; every value that comes from data or from
+a person goes through ``html.escape``. Words come from the catalogue that is handed in.
+Buttons carry ``data-rasd`` attributes; ``static/rasd/shell.js`` hands them to the map.
+"""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from data.maps import CellDetail, LeftOut, Part
+from data.summaries import AreaRank, Headline, MonthCount
+from data.vocabulary import OPEN
+from views.words import Words, number, short
+
+TOP_PARTS = 5
+COMMANDS = {
+    "demo": "./rasd demo",
+    "areas": "./rasd ingest areas FILE --level municipality",
+    "reports": "./rasd ingest reports FILE",
+    "status": "./rasd status",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class RankedCell:
+    """One line of the list of cells: place, what to call it, and its numbers."""
+
+    lat: float
+    lng: float
+    resolution: int
+    name: str
+    beside: str
+    count: int
+
+
+def esc(value: object) -> str:
+    return html.escape(str(value), quote=True)
+
+
+def bar(share: float) -> str:
+    """A thin bar, ``share`` of full width (0 to 1)."""
+    return f'<u class="rd-bar"><s style="width:{100 * min(max(share, 0), 1):.1f}%"></s></u>'
+
+
+def brand(words: Words) -> str:
+    return (
+        '<div class="rd-brand"><img src="app/static/icon.png" alt="" width="34" height="34">'
+        f"<div><b>{esc(words('app.name'))}</b><span>{esc(words('app.subtitle'))}</span></div></div>"
+    )
+
+
+def head(words: Words, territory: str, period: str) -> str:
+    return (
+        f'<div class="rd-head"><h1>{esc(words("page.title"))}</h1>'
+        f"<p><bdi>{esc(territory)}</bdi> · <bdi>{esc(period)}</bdi></p>"
+        '<button class="rd-btn rd-link" type="button" data-rasd="copy"'
+        f' data-done="{esc(words("link.done"))}">'
+        f"{esc(words('link.copy'))}</button></div>"
+    )
+
+
+def simulated(words: Words, *, illustrative: bool) -> str:
+    more = f"<span>{esc(words('illustrative.text'))}</span>" if illustrative else ""
+    return (
+        f'<div class="rd-sim" role="note"><b>{esc(words("simulated.badge"))}</b>'
+        f"<span>{esc(words('simulated.text'))}</span>{more}</div>"
+    )
+
+
+def title(text: str) -> str:
+    return f'<h3 class="rd-title">{esc(text)}</h3>'
+
+
+def note(text: str) -> str:
+    return f'<p class="rd-note">{esc(text)}</p>'
+
+
+def spark(values: Sequence[int], kind: str = "rd-spark") -> str:
+    """A row of small bars, oldest first from the left in both languages.
+
+    Plain boxes, because Streamlit's sanitiser takes SVG out.
+    """
+    if len(values) < 2:
+        return ""
+    top = max(values) or 1
+    bars = "".join(f'<i style="height:{max(100 * v / top, 2 if v else 0):.0f}%"></i>' for v in values)
+    return f'<div class="{kind}" dir="ltr" aria-hidden="true">{bars}</div>'
+
+
+def figures(words: Words, headline: Headline, months: Sequence[MonthCount]) -> str:
+    """The four figures on top; two by two on a phone."""
+    share = None if headline.closed_share is None else f"{number(100 * headline.closed_share, 1)}"
+    open_share = number(100 * headline.open / headline.reports, 1) if headline.reports else None
+    span = (
+        words("kpi.span", first=words.month(headline.first), last=words.month(headline.last))
+        if headline.first and headline.last
+        else ""
+    )
+    days = headline.median_days_to_close
+    cells = [
+        (words("kpi.reports"), number(headline.reports), span, spark([m.count for m in months])),
+        (
+            words("kpi.open"),
+            number(headline.open),
+            words("kpi.open_share", share=words("units.percent", n=open_share)) if open_share else "",
+            spark([m.open for m in months]),
+        ),
+        (
+            words("kpi.closed_share"),
+            words("units.percent", n=share) if share else "—",
+            words("kpi.of_reports"),
+            "",
+        ),
+        (
+            words("kpi.median_days"),
+            short(days) if days is not None else "—",
+            words("kpi.days_note") if days is not None else words("kpi.none"),
+            "",
+        ),
+    ]
+    body = "".join(
+        f'<div class="rd-kpi"><span>{esc(label)}</span><b><bdi>{esc(value)}</bdi></b>'
+        f"<small>{esc(small)}</small>{chart}</div>"
+        for label, value, small, chart in cells
+    )
+    return f'<div class="rd-kpis">{body}</div>'
+
+
+def shown(words: Words, count: int, left_out: LeftOut) -> str:
+    """How many reports the map shows, how many not, and why."""
+    parts = []
+    if left_out.no_point:
+        text = f"{words('shown.no_point')} {number(left_out.no_point)}"
+        if left_out.area_only:
+            text += f" ({words('shown.area_only')}: {number(left_out.area_only)})"
+        parts.append(text)
+    if left_out.default_points:
+        parts.append(f"{words('shown.default_points')} {number(left_out.default_points)}")
+    why = " · ".join(parts) if parts else ""
+    out = words.plural("units.reports", left_out.total) if left_out.total else words("shown.nothing_left_out")
+    return (
+        f'<div class="rd-shown"><span>{esc(words("shown.on_map"))}: '
+        f'<b id="rd-shown-count">{esc(words.plural("units.reports", count))}</b></span>'
+        f"<span>{esc(words('shown.left_out'))}: <b>{esc(out)}</b>"
+        f"{' — ' + esc(why) if why else ''}</span></div>"
+    )
+
+
+def ranked_areas(words: Words, level: str, rows: Sequence[AreaRank]) -> str:
+    """Areas by count; each line shows its area on the map."""
+    heading = title(words(f"rank.{level}"))
+    top = max([1, *(r.count for r in rows)])
+    lines = "".join(
+        f'<button class="rd-row" type="button" data-rasd="area" data-id="{row.id}">'
+        f"<i>{i}</i><span><bdi>{esc(words.pick(row.name_ar, row.name_en))}</bdi></span>"
+        f"<b>{number(row.count)}</b>"
+        f"<em>{esc(words('units.rate', rate=short(row.rate_km2)))}</em>{bar(row.count / top)}</button>"
+        for i, row in enumerate(rows, 1)
+    )
+    return f'{heading}<div class="rd-scroll"><div class="rd-list">{lines}</div></div>'
+
+
+def ranked_cells(words: Words, km2: float, rows: Sequence[RankedCell]) -> str:
+    """Cells by count; each line shows its cell on the map."""
+    if not rows:
+        return f"<p>{esc(words('rank.none'))}</p>"
+    heading = title(words("rank.cells_title", km2=short(km2)))
+    top = max(1, *(r.count for r in rows)) if rows else 1
+    lines = "".join(
+        f'<button class="rd-row" type="button" data-rasd="cell" data-lat="{row.lat:.5f}"'
+        f' data-lng="{row.lng:.5f}" data-res="{row.resolution}">'
+        f"<i>{i}</i><span><bdi>{esc(row.name)}</bdi></span><b>{number(row.count)}</b>"
+        f"<em><bdi>{esc(row.beside)}</bdi></em>{bar(row.count / top)}</button>"
+        for i, row in enumerate(rows, 1)
+    )
+    return f'{heading}<div class="rd-scroll"><div class="rd-list">{lines}</div></div>'
+
+
+def parts(words: Words, title: str, rows: Sequence[tuple[str, int]], total: int) -> str:
+    """The largest parts of a whole as bars, the others added up."""
+    if not rows or not total:
+        return ""
+    head_rows, rest = list(rows[:TOP_PARTS]), sum(n for _, n in rows[TOP_PARTS:])
+    if rest:
+        head_rows.append((words("card.rest"), rest))
+    body = "".join(
+        f'<div class="rd-part"><span><bdi>{esc(name)}</bdi></span><b>{number(n)}</b>{bar(n / total)}</div>'
+        for name, n in head_rows
+    )
+    return f"<h4>{esc(title)}</h4>{body}"
+
+
+def named(words: Words, rows: Sequence[Part]) -> list[tuple[str, int]]:
+    return [(words.pick(r.name_ar, r.name_en), r.count) for r in rows]
+
+
+def _close(words: Words) -> str:
+    label = esc(words("card.close"))
+    return (
+        f'<button class="rd-x" type="button" data-rasd="close" aria-label="{label}" title="{label}">'
+        "✕</button>"
+    )
+
+
+def _facts(rows: Sequence[tuple[str, str]]) -> str:
+    body = "".join(
+        f"<div><span>{esc(label)}</span><b><bdi>{esc(value)}</bdi></b></div>" for label, value in rows
+    )
+    return f'<div class="rd-facts">{body}</div>'
+
+
+def cell_card(words: Words, detail: CellDetail) -> str:
+    """What one hexagon holds."""
+    place = (
+        words.pick(detail.municipality_ar, detail.municipality_en)
+        if detail.municipality_ar or detail.municipality_en
+        else words("map.no_area")
+    )
+    sub = (
+        words.pick(detail.district_ar, detail.district_en) if detail.district_ar or detail.district_en else ""
+    )
+    still_open = sum(p.count for p in detail.by_status if p.key in OPEN)
+    kinds = [p for p in detail.by_element if p.key is not None]
+    by_kind = (
+        parts(words, words("card.elements"), named(words, detail.by_element), detail.count)
+        if kinds
+        else parts(words, words("card.types"), named(words, detail.by_type), detail.count)
+    )
+    dates = ""
+    if detail.first and detail.last:
+        first, last = (words.date(day, hijri=False) for day in (detail.first, detail.last))
+        dates = f'<p class="rd-sub">{esc(words("card.dates", first=first, last=last))}</p>'
+    months = spark([n for _, n in detail.by_month], "rd-months")
+    body = (
+        _facts(
+            [
+                (words("kpi.reports"), number(detail.count)),
+                (words("card.open"), number(still_open)),
+                (words("card.rate"), short(detail.rate)),
+            ]
+        )
+        + dates
+        + by_kind
+        + parts(
+            words,
+            words("card.statuses"),
+            [(words.status(int(p.key or 0)), p.count) for p in detail.by_status],
+            detail.count,
+        )
+        + parts(
+            words,
+            words("card.channels"),
+            [(words.channel(int(p.key or 0)), p.count) for p in detail.by_channel],
+            detail.count,
+        )
+        + (f"<h4>{esc(words('card.months'))}</h4>{months}" if months else "")
+        if detail.count
+        else f"<p>{esc(words('card.empty'))}</p>"
+    )
+    return (
+        f'<div class="rd-card" id="rd-cell" data-count="{detail.count}"><div class="rd-top"><div>'
+        f'<p class="rd-sub">{esc(words("card.cell"))} · '
+        f"<bdi>{esc(words('units.km2', km2=short(detail.km2)))}</bdi></p>"
+        f"<h3><bdi>{esc(place)}</bdi></h3>"
+        + (f'<p class="rd-sub"><bdi>{esc(sub)}</bdi></p>' if sub else "")
+        + f"</div>{_close(words)}</div>{body}"
+        f'<h4>{esc(words("card.id"))}</h4><code dir="ltr">{detail.cell:x}</code></div>'
+    )
+
+
+def area_card(words: Words, row: AreaRank, headline: Headline | None, months: Sequence[MonthCount]) -> str:
+    """What one area holds; ``headline`` is of its reports alone, None where that is not asked."""
+    days = headline.median_days_to_close if headline else None
+    facts = [
+        (words("kpi.reports"), number(row.count)),
+        (words("card.open"), number(row.open)),
+        (words("card.rate"), short(row.rate_km2)),
+        (words("card.size"), words("units.km2", km2=short(row.area_km2))),
+    ]
+    if headline and headline.closed_share is not None:
+        facts.append(
+            (words("kpi.closed_share"), words("units.percent", n=number(100 * headline.closed_share, 1)))
+        )
+    if days is not None:
+        facts.append((words("card.median"), short(days)))
+    chart = spark([m.count for m in months], "rd-months")
+    return (
+        f'<div class="rd-card" id="rd-area" data-count="{row.count}"><div class="rd-top"><div>'
+        f'<p class="rd-sub">{esc(words("card.area"))}</p>'
+        f"<h3><bdi>{esc(words.pick(row.name_ar, row.name_en))}</bdi></h3></div>{_close(words)}</div>"
+        + _facts(facts)
+        + (f"<h4>{esc(words('card.months'))}</h4>{chart}" if chart else "")
+        + "</div>"
+    )
+
+
+def empty_store(words: Words) -> str:
+    rows = "".join(
+        f'<dt>{esc(words(f"empty.{key}"))}</dt><dd><code dir="ltr">{esc(COMMANDS[key])}</code></dd>'
+        for key in ("demo", "areas", "reports")
+    )
+    return (
+        f'<div class="rd-empty"><h2>{esc(words("empty.store_title"))}</h2>'
+        f"<p>{esc(words('empty.store_text'))}</p><dl>{rows}</dl></div>"
+    )
+
+
+def empty_territory(words: Words) -> str:
+    return (
+        f'<div class="rd-empty"><h2>{esc(words("empty.territory_title"))}</h2>'
+        f'<p>{esc(words("empty.territory_text"))}</p><code dir="ltr">{esc(COMMANDS["reports"])}</code></div>'
+    )
+
+
+def empty_result(words: Words) -> str:
+    return (
+        f'<div class="rd-empty"><h2>{esc(words("empty.result_title"))}</h2>'
+        f"<p>{esc(words('empty.result_text'))}</p></div>"
+    )
+
+
+def command(text: str, line: str) -> str:
+    """A sentence and the command that it speaks of."""
+    return f'<div class="rd-empty"><p>{esc(text)}</p><code dir="ltr">{esc(line)}</code></div>'
+
+
+def failure(words: Words, message: str) -> str:
+    """An error of ours as a sentence, and the command that tells more."""
+    return (
+        f'<div class="rd-empty" role="alert"><h2>{esc(words("error.title"))}</h2>'
+        f'<p dir="auto">{esc(message)}</p><p>{esc(words("error.store"))}</p>'
+        f'<code dir="ltr">{esc(COMMANDS["status"])}</code></div>'
+    )

@@ -1,0 +1,126 @@
+"""Keeps the page's state and its address equal, in codes that belong to no language.
+
+Widgets hold their values in the session; the address holds the same values as codes. On
+the first run, and after the reader goes back or forward in the browser, the address wins;
+on every other run the session does. The place and zoom of the map are not here: the map
+writes them after the ``#`` by itself, without a run.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Sequence
+from typing import Any, TypeVar
+
+import streamlit as st
+
+T = TypeVar("T", bound=str | int)
+_WRITTEN = "_written"  # what the last run put into the address
+_CODES = "_codes"  # what the session held then
+_FROM_ADDRESS = "_from_address"
+
+
+def _text(value: Any) -> str:
+    """A value as it stands in the address."""
+    if isinstance(value, bool):
+        return "1" if value else ""
+    if isinstance(value, dt.date):
+        return value.isoformat()
+    if isinstance(value, (list, tuple)):
+        return ",".join(str(v) for v in value)
+    return "" if value is None else str(value)
+
+
+def begin() -> None:
+    """Decide who wins in this run; call it first."""
+    state = st.session_state
+    written = state.get(_WRITTEN)
+    here = st.query_params.to_dict()
+    unchanged = all(_text(state.get(key)) == text for key, text in state.get(_CODES, {}).items())
+    # An address that we did not write and that no widget explains: back, forward, or new.
+    state[_FROM_ADDRESS] = written is None or (here != written and unchanged)
+    state[_CODES] = {}
+
+
+def _incoming(key: str) -> str | None:
+    """What the address says about a key, or None when the session decides."""
+    if st.session_state[_FROM_ADDRESS] or key not in st.session_state:
+        return st.query_params.get(key, "")
+    return None
+
+
+def _keep(key: str, value: Any) -> None:
+    # Assigned on every run: this also keeps a widget's value while its page is hidden.
+    st.session_state[key] = value
+    st.session_state[_CODES][key] = _text(value)
+
+
+def one(key: str, default: T, allowed: Sequence[T]) -> T:
+    """Bind a single choice; a value that is not allowed becomes the default."""
+    by_text = {str(a): a for a in allowed}
+    incoming = _incoming(key)
+    value = by_text.get(incoming if incoming is not None else str(st.session_state[key]), default)
+    _keep(key, value)
+    return value
+
+
+def many(key: str, allowed: Sequence[T]) -> tuple[T, ...]:
+    """Bind a list of choices, none by default; values that are not allowed are dropped."""
+    by_text = {str(a): a for a in allowed}
+    incoming = _incoming(key)
+    texts = incoming.split(",") if incoming is not None else [str(v) for v in st.session_state[key] or []]
+    value = [by_text[t] for t in dict.fromkeys(texts) if t in by_text]
+    _keep(key, value)
+    return tuple(value)
+
+
+def flag(key: str) -> bool:
+    """Bind a switch, off by default."""
+    incoming = _incoming(key)
+    value = incoming == "1" if incoming is not None else bool(st.session_state[key])
+    _keep(key, value)
+    return value
+
+
+def day(key: str, default: dt.date, first: dt.date, last: dt.date) -> dt.date:
+    """Bind a day within ``first`` … ``last``; one outside is moved to the nearer end."""
+    incoming = _incoming(key)
+    value = st.session_state[key] if incoming is None else None
+    if incoming:
+        try:
+            value = dt.date.fromisoformat(incoming)
+        except ValueError:
+            value = None
+    value = min(max(value or default, first), last)
+    _keep(key, value)
+    return value
+
+
+def text(key: str) -> str:
+    """Bind a short text that no widget holds, empty by default."""
+    incoming = _incoming(key)
+    value = str(incoming if incoming is not None else st.session_state[key] or "")
+    _keep(key, value)
+    return value
+
+
+def put(key: str, value: str) -> None:
+    """Change a text bound with ``text`` and the address with it, also inside a fragment."""
+    _keep(key, value)
+    address = dict(st.session_state.get(_WRITTEN) or {})
+    address.pop(key, None)
+    if value:
+        address[key] = value
+    _write(address)
+
+
+def finish(defaults: dict[str, Any]) -> None:
+    """Write the bound values into the address, without those that equal their default."""
+    codes: dict[str, str] = st.session_state[_CODES]
+    _write({key: text for key, text in codes.items() if text and text != _text(defaults.get(key))})
+
+
+def _write(address: dict[str, str]) -> None:
+    if st.query_params.to_dict() != address:
+        st.query_params.from_dict(address)
+    st.session_state[_WRITTEN] = address

@@ -1,0 +1,37 @@
+"""Language direction and the style sheet: what Streamlit does not do for right to left.
+
+Streamlit has no setting for it; ``html{direction:rtl}`` turns nearly everything, and the
+rest of ``static/rasd/rtl.css`` turns what is pinned to a side. Names of test ids are those
+of Streamlit 1.67.
+"""
+
+from __future__ import annotations
+
+import functools
+
+import streamlit as st
+
+from layers.assets import STATIC
+from views.words import Words
+
+# In a browser whose own language is written right to left, Streamlit mirrors a slider's
+# thumbs but not its track; that depends on the browser, not on the page.
+RTL_BROWSERS = {"ar", "fa", "he", "ur"}
+
+
+@functools.cache
+def _source(name: str) -> str:
+    return (STATIC / "rasd" / name).read_text("utf-8")
+
+
+def apply(words: Words) -> None:
+    """Put in the styles, the page's language and direction, and the page-side script."""
+    sheets = [_source("page.css")]
+    if words.rtl:
+        sheets.append(_source("rtl.css"))
+    if (st.context.locale or "").split("-")[0] in RTL_BROWSERS:
+        sheets.append(_source("track.css"))
+    st.html("<style>" + "\n".join(sheets) + "</style>")
+    direction = "rtl" if words.rtl else "ltr"
+    page = f"const d=document.documentElement;d.lang='{words.language}';d.dir='{direction}';"
+    st.html(f"<script>{page}{_source('shell.js')}</script>", unsafe_allow_javascript=True)
