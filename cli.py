@@ -142,7 +142,9 @@ def demo(
     files: Annotated[
         Path | None, typer.Option("--files", help="Only write the files, to this folder.")
     ] = None,
-    if_empty: Annotated[bool, typer.Option("--if-empty", help="Do nothing unless the store is empty.")] = False,
+    if_empty: Annotated[
+        bool, typer.Option("--if-empty", help="Do nothing unless the store is empty.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Load simulated reports of the Eastern Province, labelled as simulated everywhere."""
@@ -193,7 +195,9 @@ def ingest_reports_command(
     ] = False,
     sheet: Annotated[str | None, typer.Option(help="Sheet of a workbook.")] = None,
     layer: Annotated[str | None, typer.Option(help="Layer of a GeoPackage or geodatabase.")] = None,
-    encoding: Annotated[str | None, typer.Option(help="Text encoding, when it is recognised wrongly.")] = None,
+    encoding: Annotated[
+        str | None, typer.Option(help="Text encoding, when it is recognised wrongly.")
+    ] = None,
     delimiter: Annotated[str | None, typer.Option(help="Delimiter, when it is recognised wrongly.")] = None,
     keep_personal: Annotated[
         bool, typer.Option("--keep-personal", help="Keep names, phones and ids in the landed rows.")

@@ -18,8 +18,8 @@ import numpy.typing as npt
 import psycopg
 import shapely
 from sqlalchemy import Connection, text
-from sqlalchemy.exc import OperationalError
 
+from data import bulk
 from data.vocabulary import LEVELS, Flag, Precision
 from geo.errors import StoreError
 from geo.locate import INSIDE, OUTSIDE, AreaIndex, StudyArea
@@ -62,6 +62,11 @@ def assign_reports(
     study_area : their union; None where there are none
     margin_m : metres; reports farther outside are counted (``far``), kept and flagged
     """
+    # Served by ix_report_opened. Without reports there is nothing to build indexes for.
+    if not conn.scalar(
+        text("SELECT EXISTS (SELECT FROM report WHERE territory_id = :id)"), {"id": territory_id}
+    ):
+        return Reassigned(0, 0)
     indexes = {
         level: AreaIndex(rows["id"].to_numpy(np.int64), np.asarray(rows.geometry.values))
         for level in LEVELS
@@ -228,32 +233,9 @@ def _write(cursor: psycopg.Cursor, ids: npt.NDArray, values: dict[str, npt.NDArr
 
 def _update(conn: Connection, cursor: psycopg.Cursor, changed: int) -> None:
     cursor.execute("ANALYZE moved")
-    rebuild = _drop_indexes(conn) if changed >= _BULK else []
+    rebuild = bulk.drop_indexes(conn) if changed >= _BULK else []
     assignments = ", ".join(f"{column} = NULLIF(m.{column}, 0)" for column in _COLUMNS)
     # A hash join over `moved`; served by pk_report when few reports change.
     cursor.execute(f"UPDATE report r SET {assignments}, flags = m.flags FROM moved m WHERE m.id = r.id")
     for statement in rebuild:
         conn.execute(text(statement))
-
-
-def _drop_indexes(conn: Connection) -> list[str]:
-    """Drop the secondary indexes of ``report`` if nobody else is using the table.
-
-    Returns the statements that build them. Waiting for the table could end in a deadlock
-    with another load, so a table in use keeps its indexes: slower, and always right.
-    """
-    try:
-        with conn.begin_nested():
-            conn.execute(text("LOCK TABLE report IN ACCESS EXCLUSIVE MODE NOWAIT"))
-    except OperationalError:
-        return []
-    found = conn.execute(
-        text(
-            """SELECT c.relname AS name, pg_get_indexdef(i.indexrelid) AS statement
-               FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid
-               WHERE i.indrelid = 'report'::regclass AND NOT i.indisunique"""
-        )
-    ).all()
-    for row in found:
-        conn.execute(text(f'DROP INDEX "{row.name}"'))
-    return [row.statement for row in found]

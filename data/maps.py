@@ -24,7 +24,7 @@ from geo.errors import InputError
 
 COARSEST = 4
 FINEST = columns.RESOLUTION
-_AREA_SAMPLE = 512  # cells whose areas are averaged: neighbours differ by far less than 1 %
+_AREA_SAMPLE = 100  # cells whose areas are averaged: those of one territory differ by a few per cent
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,10 +160,11 @@ def cell_counts(
     pairs = _Pairs(found.runs["cell"][used], found.runs["municipality"][used], counts[used])
     levels: dict[int, CellLevel] = {}
     for resolution in range(finest, min(COARSEST, finest) - 1, -1):
+        # Counting cells is cheap; a level that is too fine is not worth adding up.
+        if resolution > COARSEST and pairs.cells_at(resolution) > max_cells:
+            continue
         pairs = pairs.at(resolution)
-        level = pairs.level()
-        if len(level.cells) <= max_cells or resolution == min(COARSEST, finest):
-            levels[resolution] = level
+        levels[resolution] = pairs.level()
     return CellCounts(
         levels=dict(sorted(levels.items())),
         shown=int(counts[used].sum()),
@@ -246,6 +247,11 @@ class _Pairs:
     cells: NDArray[np.int64]
     areas: NDArray[np.int32]
     counts: NDArray[np.int64]
+
+    def cells_at(self, resolution: int) -> int:
+        """Number of cells at a resolution."""
+        cells = parents(self.cells, resolution)
+        return int(np.count_nonzero(cells[1:] != cells[:-1])) + bool(len(cells))
 
     def at(self, resolution: int) -> _Pairs:
         """The same by parent cell, each pair of cell and municipality once, in that order."""

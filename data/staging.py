@@ -22,6 +22,7 @@ from pgpq import encoders
 from pgpq.schema import Jsonb
 from sqlalchemy import Connection, Engine, NullPool, create_engine, text
 
+from data import bulk
 from data.vocabulary import Flag, Status
 from geo.errors import StoreError
 
@@ -54,15 +55,15 @@ STAGE_COLUMNS: tuple[tuple[str, Any, str], ...] = (
     ("contractor", pl.String, "text"),
     ("notes", pl.String, "jsonb"),
 )
-STAGE_SCHEMA = {name: kind for name, kind, _ in STAGE_COLUMNS}
-RAW_SCHEMA = {
+STAGE_SCHEMA: dict[str, Any] = {name: kind for name, kind, _ in STAGE_COLUMNS}
+RAW_SCHEMA: dict[str, Any] = {
     "batch_id": pl.Int32,
     "first_line": pl.Int32,
     "last_line": pl.Int32,
     "lines": pl.List(pl.Int32),
     "rows": pl.String,
 }
-QUARANTINE_SCHEMA = {
+QUARANTINE_SCHEMA: dict[str, Any] = {
     "line": pl.Int32,
     "reference": pl.String,
     "digest": pl.Int64,
@@ -124,7 +125,7 @@ def _copy(conn: Connection, table: str, frame: pl.DataFrame, jsonb: tuple[str, .
     if frame.is_empty():
         return
     arrow = frame.to_arrow(compat_level=pl.CompatLevel.oldest())
-    builders = {}
+    builders: dict[str, Any] = {}
     for field in arrow.schema:
         if field.name in jsonb:
             builders[field.name] = encoders.LargeStringEncoderBuilder.new_with_output(field, Jsonb())
@@ -405,10 +406,10 @@ class Stage:
     def _insert(self, new: int) -> None:
         if not new:
             return
-        bulk = new >= BULK_ROWS and new > self._scalar(
+        large = new >= BULK_ROWS and new > self._scalar(
             "SELECT greatest(reltuples, 0)::bigint FROM pg_class WHERE oid = 'report'::regclass"
         )
-        indexes = self._drop_indexes() if bulk else []
+        indexes = bulk.drop_indexes(self.conn) if large else []
         only_new = "NOT EXISTS (SELECT FROM match m WHERE m.stage_id = s.id)" if new < self.kept else "true"
         columns = ", ".join(_COPIED)
         values = ", ".join(f"s.{name}" for name in _COPIED)
@@ -435,22 +436,11 @@ class Stage:
         for statement in indexes:
             self._run(statement)
 
-    def _drop_indexes(self) -> list[str]:
-        """Drop the secondary indexes of ``report``; returns the statements that build them."""
-        found = self._run(
-            """SELECT c.relname AS name, pg_get_indexdef(i.indexrelid) AS statement
-               FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid
-               WHERE i.indrelid = 'report'::regclass AND NOT i.indisunique"""
-        ).all()
-        for row in found:
-            self._run(f'DROP INDEX "{row.name}"')
-        return [row.statement for row in found]
-
     def _update(self) -> None:
         columns = ", ".join(f"{name} = s.{name}" for name in _COPIED if name != "flags")
         # A default point found earlier stays flagged; the conflict of an earlier file does not.
         self._run(
-            f"""INSERT INTO report_event (report_id, seq, status, batch_id, at)
+            """INSERT INTO report_event (report_id, seq, status, batch_id, at)
                 SELECT r.id, coalesce((SELECT max(seq) FROM report_event e WHERE e.report_id = r.id), 0) + 1,
                        s.status, :batch, s.status_at
                 FROM match m JOIN stage s ON s.id = m.stage_id JOIN report r ON r.id = m.report_id

@@ -30,7 +30,7 @@ _GEOD = Geod(ellps="WGS84")
 _COARSEST, _FINEST = 4, 12
 # At most this many boundary samples for one resolution: about 0.3 s.
 _SAMPLES = 400_000
-# A finer resolution is not worth it once this share of the areas' cells needs no exact test.
+# A finer resolution is not worth it once only this share of the ground needs the exact test.
 _EDGE_SHARE = 0.06
 # Near the poles and the antimeridian a cell is no small shape in degrees: exact test there.
 _SAFE_LAT, _SAFE_LON = 85.0, 179.0

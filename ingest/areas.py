@@ -278,7 +278,7 @@ def _no_outline(row: int, shape: shapely.Geometry | None) -> Fault:
         code="no_outline",
         column="geometry",
         value=kind,
-        proposal="Give this area as a polygon; its name is not lost: it stays in the file.",
+        proposal="Give this area as a polygon.",
     )
 
 

@@ -8,11 +8,11 @@ coordinates, and in which reference system, follows the profile.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import polars as pl
 
-from ingest.coordinates import CoordinateSpec
+from ingest.coordinates import CoordinateSpec, StudyBox, settle_points
 from ingest.dates import DateEvidence, DateHints, DateOrder
 from ingest.profile import Profile
 from ingest.readers import Chunk
@@ -27,22 +27,40 @@ class Decisions:
     orders: dict[str, DateOrder]
     hints: DateHints
     coordinates: CoordinateSpec
-
-    def coordinate_columns(self, mapping: dict[str, str]) -> tuple[str | None, str | None, str | None]:
-        """(longitude or x, latitude or y, single location column) as the file calls them."""
-        if "longitude" in mapping and "latitude" in mapping:
-            return mapping["longitude"], mapping["latitude"], None
-        if "location" in mapping:
-            return None, None, mapping["location"]
-        if "x" in mapping and "y" in mapping:
-            return mapping["x"], mapping["y"], None
-        return None, None, None
+    places: str = ""  # how the coordinates are read, in a sentence
 
     def describe(self, mapping: dict[str, str]) -> list[str]:
-        """One sentence for each date column whose order the evidence or a default decided."""
-        return [
-            f"{mapping[name]}: {order.describe()}" for name, order in self.orders.items() if name in mapping
+        """What was decided, one sentence a column that could be read in more than one way."""
+        said = [
+            f"{mapping[name]}: {order.describe()}"
+            for name, order in self.orders.items()
+            if order.counts.dmy or order.counts.mdy or order.counts.ambiguous
         ]
+        return [*said, self.places] if self.places else said
+
+
+def coordinate_columns(mapping: dict[str, str]) -> tuple[str | None, str | None, str | None]:
+    """(longitude or x, latitude or y, single location column) as the file calls them."""
+    location = mapping.get("location")
+    if "longitude" in mapping and "latitude" in mapping:
+        return mapping["longitude"], mapping["latitude"], location
+    if location is None and "x" in mapping and "y" in mapping:
+        return mapping["x"], mapping["y"], None
+    return None, None, location
+
+
+def coordinate_series(
+    mapping: dict[str, str], frame: pl.DataFrame
+) -> tuple[pl.Series | None, pl.Series | None, pl.Series | None]:
+    """The columns of ``coordinate_columns`` in a chunk."""
+    lon, lat, location = (frame[name] if name else None for name in coordinate_columns(mapping))
+    return lon, lat, location
+
+
+def coordinate_spec(profile: Profile, mapping: dict[str, str]) -> CoordinateSpec:
+    """How a profile says that coordinates are to be read."""
+    from_xy = coordinate_columns(mapping)[0] == mapping.get("x", "")
+    return CoordinateSpec(crs=profile.crs, xy_headers=from_xy)
 
 
 def hints_for(profile: Profile, timezone: str) -> DateHints:
@@ -50,7 +68,7 @@ def hints_for(profile: Profile, timezone: str) -> DateHints:
     calendar = profile.dates.calendar
     return DateHints(
         order=profile.dates.order,
-        calendar=None if calendar in (None, "auto") else calendar,
+        calendar=None if calendar == "auto" else calendar,
         timezone=timezone,
         formats=tuple(profile.dates.formats),
     )
@@ -62,22 +80,37 @@ def decide(
     timezone: str,
     first: pl.DataFrame,
     rest: Iterable[Chunk],
+    box: StudyBox | None,
 ) -> Decisions:
     """Settle the columns. ``rest`` is read only when the first rows leave a date order open."""
     hints = hints_for(profile, timezone)
-    # The profile's order is a fallback for a column that does not settle itself, so the
-    # evidence is gathered without it first.
     evidence = {name: DateEvidence() for name in DATE_FIELDS if name in mapping}
     for name, seen in evidence.items():
         seen.update(first[mapping[name]])
-    orders = {name: seen.settle(hints) for name, seen in evidence.items()}
-    open_ones = {name for name, order in orders.items() if order.ambiguous}
-    if open_ones:
+    orders = _orders(evidence, hints)
+    if any(order.ambiguous for order in orders.values()):
         for chunk in rest:
-            for name in open_ones:
-                evidence[name].update(chunk.frame[mapping[name]])
-            open_ones = {name for name in open_ones if evidence[name].settle(hints).ambiguous}
-            if not open_ones:
+            for name, seen in evidence.items():
+                seen.update(chunk.frame[mapping[name]])
+            if not any(order.ambiguous for order in _orders(evidence, hints).values()):
                 break
-        orders = {name: seen.settle(hints) for name, seen in evidence.items()}
-    return Decisions(orders, hints, CoordinateSpec(crs=profile.crs))
+        orders = _orders(evidence, hints)
+    # The profile's order counts only where the column, and its neighbours, say nothing.
+    orders = {
+        name: evidence[name].settle(hints) if order.ambiguous and hints.order else order
+        for name, order in orders.items()
+    }
+    spec, places = coordinate_spec(profile, mapping), ""
+    columns = coordinate_series(mapping, first)
+    if any(column is not None for column in columns):
+        spec, places = settle_points(*columns, spec, box)
+    return Decisions(orders, hints, spec, places)
+
+
+def _orders(evidence: dict[str, DateEvidence], hints: DateHints) -> dict[str, DateOrder]:
+    """What the values themselves say, each column with the others as its siblings."""
+    blind = replace(hints, order=None)
+    return {
+        name: seen.settle(blind, [other for key, other in evidence.items() if key != name])
+        for name, seen in evidence.items()
+    }

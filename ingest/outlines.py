@@ -297,7 +297,9 @@ def recognise(
     plain = {column: _plain(column) for column in columns}
 
     def first(spellings: Sequence[str], among: Sequence[str] = columns) -> str | None:
-        rank = {spelling: i for i, spelling in enumerate(spellings)}
+        rank: dict[str, int] = {}
+        for i, spelling in enumerate(spellings):
+            rank.setdefault(spelling, i)
         # Of NAME_1, NAME_2 ... the deepest level is the area itself; the others are its parents.
         hits = [
             (_depth(c) > 0, -_depth(c), rank[plain[c]], i) for i, c in enumerate(among) if plain[c] in rank

@@ -27,8 +27,8 @@ from data.staging import MergeCounts, Stage, TypeEntry, loading_engine
 from data.vocabulary import Classified
 from geo.errors import InputError, StoreError
 from ingest import decisions as deciding
-from ingest.classify import ElementClassifier, ElementEntry
-from ingest.coordinates import parse_points
+from ingest.classify import ElementClassifier, ElementEntry, Match
+from ingest.coordinates import StudyBox, parse_points
 from ingest.places import Placer
 from ingest.preparation import Prepared, Preparer, as_text
 from ingest.profile import Detection, Profile, detect, load_profile, load_profiles
@@ -140,10 +140,10 @@ class _Run:
                     f"The file's times are read in {zone}, the territory {self.territory.code} counts its "
                     f"days in {self.territory.timezone}: days near midnight can differ."
                 )
-        rest = reopen() if first.frame.height >= CHUNK_ROWS else iter(())
-        decisions = deciding.decide(profile, self.found.mapping, zone, first.frame, rest)
-        self.notes.extend(decisions.describe(self.found.mapping))
         self.placer = _placer(conn, self.territory)
+        rest = reopen() if first.frame.height >= CHUNK_ROWS else iter(())
+        decisions = deciding.decide(profile, self.found.mapping, zone, first.frame, rest, self.placer.box)
+        self.notes.extend(decisions.describe(self.found.mapping))
         if not self.placer.levels:
             self.notes.append(
                 f"No boundaries are loaded for {self.territory.code}: no point can be called outside, and "
@@ -167,7 +167,8 @@ class _Run:
         self.preparer = Preparer(
             profile,
             self.found.mapping,
-            self.kept,
+            self.table.columns,
+            self.personal,
             decisions,
             self.placer,
             self.batch_id,
@@ -182,19 +183,20 @@ class _Run:
         )
         stream = itertools.chain([first], chunks)
 
-        def prepare_next() -> Prepared | None:
+        def prepare_next() -> tuple[Prepared, float] | None:
             chunk = next(stream, None)
-            return None if chunk is None else self.preparer.prepare(chunk)
+            return None if chunk is None else (self.preparer.prepare(chunk), self.table.position())
 
         with ThreadPoolExecutor(1) as pool:
             pending = pool.submit(prepare_next)
-            while (prepared := pending.result()) is not None:
+            while (item := pending.result()) is not None:
                 pending = pool.submit(prepare_next)
+                prepared, share = item
                 stage.write(prepared.rows, prepared.raw, prepared.refused)
                 self.located += prepared.located
                 self.faults.extend(prepared.faults[: SHOWN_FAULTS - len(self.faults)])
                 if progress:
-                    progress(min(self.table.position(), 1.0) * 0.7, stage.rows + stage.refused)
+                    progress(min(share, 1.0) * 0.7, stage.rows + stage.refused)
         territories.lock_territory(self.conn, self.territory.id)
         if area_store.current_ids(self.conn, self.territory.id) != self.placer.area_ids:
             raise StoreError(
@@ -212,7 +214,9 @@ class _Run:
         classifier = ElementClassifier(
             entries,
             alias_pairs(self.conn),
-            profile_map=profile.values.get("element", {}),
+            profile_map={
+                k: None if v is None else str(v) for k, v in profile.values.get("element", {}).items()
+            },
             own_taxonomy=profile.own_taxonomy,
         )
         names = list(self.preparer.types)
@@ -231,6 +235,8 @@ class _Run:
 
     def finish(self, counts: MergeCounts, seconds: float, dry_run: bool) -> IngestResult:
         """Write the batch's outcome and say it."""
+        # Readers learn more while they read: blank lines, quotes never closed, error cells.
+        self.notes.extend(note for note in self.table.notes if note not in self.notes)
         self._describe(counts)
         flags = dict(self.preparer.flags)
         if counts.default_point_reports:
@@ -294,9 +300,7 @@ class _Run:
         for field, words in self.preparer.unknown_words.items():
             if words:
                 column = self.found.mapping[field]
-                shown = ", ".join(
-                    f"{w!r} ({n:,})" for w, n in sorted(words.items(), key=lambda i: -i[1])[:8]
-                )
+                shown = ", ".join(f"{w!r} ({n:,})" for w, n in sorted(words.items(), key=lambda i: -i[1])[:8])
                 self.notes.append(f"{column}: not in the profile's table, kept as unknown: {shown}.")
 
 
@@ -328,7 +332,7 @@ def _mapping_salt(profile: Profile, mapping: dict[str, str], kept: list[str]) ->
     return xxhash.xxh3_64_intdigest(said.encode())
 
 
-def _by_method(matches: list) -> dict[str, int]:  # type: ignore[type-arg]
+def _by_method(matches: list[Match]) -> dict[str, int]:
     counts: dict[str, int] = {}
     for match in matches:
         name = Classified(match.method).name.lower()
@@ -345,15 +349,13 @@ def _is_simulated(first: Chunk, found: Detection) -> bool:
     return isinstance(share, float) and share > 0.5
 
 
-def _sample_points(first: Chunk, found: Detection) -> tuple[np.ndarray, np.ndarray]:
-    """Coordinates of the first rows, as far as they can be read without a study area."""
+def _sample_points(first: Chunk, found: Detection, box: StudyBox | None) -> tuple[np.ndarray, np.ndarray]:
+    """Coordinates of the first rows, as far as they can be read (metres need a study area)."""
     frame = first.frame.head(5_000)
-    spec = deciding.CoordinateSpec(crs=found.profile.crs)
-    columns = deciding.Decisions({}, deciding.hints_for(found.profile, "UTC"), spec).coordinate_columns(
-        found.mapping
-    )
-    if any(columns):
-        points = parse_points(*(frame[name] if name else None for name in columns), spec, None)
+    columns = deciding.coordinate_series(found.mapping, frame)
+    if any(column is not None for column in columns):
+        spec = deciding.coordinate_spec(found.profile, found.mapping)
+        points = parse_points(*columns, spec, box)
         lon, lat = points.lon, points.lat
     elif "__lon" in frame.columns:
         lon = frame["__lon"].fill_null(np.nan).to_numpy()
@@ -376,17 +378,20 @@ def _choose_territory(
     """The territory a file belongs to: named, else where its points lie, else a new one."""
     zone = timezone or found.profile.dates.timezone
     if code is None:
-        lon, lat = _sample_points(first, found)
+        known = [t for t in territories.all_territories(conn) if t.simulated == simulated]
         chosen = None
-        if len(lon):
-            chosen = territories.choose(conn, lon, lat, simulated) or territories.choose(
-                conn, lat, lon, simulated
-            )
-        if chosen is None:
-            known = [t for t in territories.all_territories(conn) if t.simulated == simulated]
-            # Few points, and one place they can be meant for: they are faults there, not a new city.
-            if len(lon) < FEW_POINTS and len(known) == 1:
-                chosen = territories.find(conn, known[0].code)
+        usable = 0
+        # First as the file stands; then as seen from each territory, which tells metres and
+        # exchanged axes from nonsense.
+        for box in (None, *(StudyBox(*t.bounds, 0.1) for t in known if t.bounds)):
+            lon, lat = _sample_points(first, found, box)
+            usable = max(usable, len(lon))
+            chosen = territories.choose(conn, lon, lat, simulated) if len(lon) else None
+            if chosen is not None:
+                break
+        # Few points, and one place they can be meant for: they are faults there, not a new city.
+        if chosen is None and usable < FEW_POINTS and len(known) == 1:
+            chosen = territories.find(conn, known[0].code)
         if chosen is not None:
             return chosen
         code = found.profile.territory or territories.slug(path)
@@ -408,4 +413,3 @@ def _choose_territory(
             "never mixed. Name another territory with --territory."
         )
     return known_one
-

@@ -96,7 +96,7 @@ class Placer:
         far = np.zeros(n, dtype=bool)
         flags = np.zeros(n, dtype=np.int32)
         if self._study is not None:
-            where = self._study.classify(lon, lat, self._near_metres)
+            where = self._study.classify(lon, lat, self._near_metres, cells)
             far = usable & (where == _FAR)
             flags[usable & (where == _NEAR)] |= int(Flag.NEAR_BOUNDARY)
         areas = {level: index.locate(lon, lat, cells) for level, index in self._indexes.items()}

@@ -226,6 +226,7 @@ _LINK = re.compile(
     re.I,
 )
 _SPLITS = (r"\s*[;|\n]\s*", r"\s*/\s*", r",\s+", r"\s+-\s+", r",", r"\s+")
+_TWO_ANGLES = r"(?i)^[(\[]?(\d[^a-z]*?[NSEW])[\s,;/]*(\d[^a-z]*?[NSEW])[)\]]?$"
 _HEX = re.compile(r"^[0-9a-f]{42,}$", re.I)
 _NOTHING = (math.nan, math.nan, False, False)
 
@@ -267,6 +268,18 @@ def parse_pairs(values: pl.Series) -> Pairs:
     if len(odd):
         tidy = western_digits(clean(text.gather(pl.Series(odd)))).str.replace_all("،", ",", literal=True)
         given[odd] = tidy.is_not_null().to_numpy()
+        # Two angles with their hemispheres behind: the usual odd form, read as columns.
+        halves = tidy.str.extract_groups(_TWO_ANGLES).struct.unnest()
+        one, two = (parse_angles(halves[name]) for name in halves.columns)
+        good = np.isfinite(one.value) & np.isfinite(two.value) & (one.axis + two.axis == _LON + _LAT)
+        good &= (one.axis != 0) & (two.axis != 0)
+        east_first = one.axis == _LON
+        at = odd[good]
+        first[at] = np.where(east_first, one.value, two.value)[good]
+        second[at] = np.where(east_first, two.value, one.value)[good]
+        named[at] = degrees[at] = True
+        odd, tidy = odd[~good], tidy.filter(pl.Series(~good))
+        # What is left is read one by one, each distinct text once.
         distinct = tidy.drop_nulls().unique()
         known = dict(zip(distinct.to_list(), (_one_pair(t) for t in distinct.to_list()), strict=True))
         for row, value in zip(odd.tolist(), tidy.to_list(), strict=True):

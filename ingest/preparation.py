@@ -10,25 +10,25 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
 import polars as pl
 import xxhash
 
-from data.staging import QUARANTINE_SCHEMA, RAW_SCHEMA, STAGE_SCHEMA
+from data.staging import STAGE_SCHEMA
 from data.vocabulary import FINAL, LEVELS, Channel, Flag, Status
 from ingest.coordinates import parse_numbers, parse_points
 from ingest.dates import ParsedDates, parse_dates
-from ingest.decisions import Decisions
+from ingest.decisions import Decisions, coordinate_series
+from ingest.landing import SEPARATOR, blocks, json_arrays, refused_frame
 from ingest.places import Placement, Placer
 from ingest.profile import Profile
 from ingest.readers import BadRow, Chunk
 from ingest.result import Fault
 from ingest.text import clean, fold, western_digits
 
-BLOCK_ROWS = 256  # landed rows are stored in blocks of this many
-_SEPARATOR = "\x1f"  # joins the cells of a row before it is hashed; no text file uses it
 _NO_TEXT = pl.lit(None, pl.String)
 FINAL_CODES = np.array(sorted(int(status) for status in FINAL), dtype=np.int16)
 
@@ -91,9 +91,9 @@ def as_text(values: pl.Series) -> pl.Series:
     if values.dtype.is_float():
         whole = values.is_not_null() & (values == values.round()) & (values.abs() < 2**53)
         texts = pl.select(
-            pl.when(whole).then(values.cast(pl.Int64, strict=False).cast(pl.String)).otherwise(
-                values.cast(pl.String)
-            )
+            pl.when(whole)
+            .then(values.cast(pl.Int64, strict=False).cast(pl.String))
+            .otherwise(values.cast(pl.String))
         ).to_series()
         return texts.alias(values.name)
     return values.cast(pl.String)
@@ -106,7 +106,8 @@ class Preparer:
         self,
         profile: Profile,
         mapping: dict[str, str],
-        kept: list[str],
+        header: list[str],
+        personal: list[str],
         decisions: Decisions,
         placer: Placer,
         batch_id: int,
@@ -115,7 +116,9 @@ class Preparer:
     ) -> None:
         self.profile = profile
         self.mapping = mapping
-        self.kept = kept
+        self.header = header
+        self.personal = personal
+        self.kept = [name for name in header if name not in personal]
         self.decisions = decisions
         self.placer = placer
         self.batch_id = batch_id
@@ -203,7 +206,7 @@ class Preparer:
             whole = dict(zip(self.kept, kept_frame.row(int(row)), strict=True))
             records.append((line, rows["reference"][int(row)], rows["content"][int(row)], own, whole))
         for item in bad:
-            whole = {k: v for k, v in item.row.items() if k in self.kept or k == "_text"}
+            whole = self._harmless(item)
             own = [Fault(item.line, item.reason, None, None, item.message)]
             first.extend(own)
             text = json.dumps(whole, ensure_ascii=False, sort_keys=True)
@@ -213,15 +216,29 @@ class Preparer:
                 self.reasons[code] = self.reasons.get(code, 0) + 1
         rows = rows.filter(pl.Series(kept))
         self._count_flags(rows["flags"].to_numpy())
-        raw = _blocks(self.batch_id, rows["line"], _json_arrays(joined.filter(pl.Series(kept))))
+        raw = blocks(self.batch_id, rows["line"], json_arrays(joined.filter(pl.Series(kept))))
         located = int((rows["precision"] > 0).sum())
-        return Prepared(rows, raw, _refused_frame(records), located, first)
+        return Prepared(rows, raw, refused_frame(records), located, first)
+
+    def _harmless(self, item: BadRow) -> dict[str, str]:
+        """What may be kept of a row that could not be read.
+
+        When its cells cannot be told apart for certain, a personal one may stand under another
+        header; then only the cells that lie safely before the first personal column are kept.
+        """
+        if not self.personal:
+            return item.row
+        if item.reason != "wrong_field_count":
+            return {k: v for k, v in item.row.items() if k in self.kept}
+        missing = sum(name not in item.row for name in self.header)
+        safe = min(self.header.index(name) for name in self.personal) - missing
+        return {name: item.row[name] for name in self.header[: max(safe, 0)] if name in item.row}
 
     # -- identity ---------------------------------------------------------------------
 
     def _join(self, frame: pl.DataFrame) -> pl.Series:
         cells = [pl.col(name).cast(pl.String).fill_null("") for name in self.kept]
-        return frame.select(pl.concat_str(cells, separator=_SEPARATOR).alias("row")).to_series()
+        return frame.select(pl.concat_str(cells, separator=SEPARATOR).alias("row")).to_series()
 
     def _digest(self, row: str) -> int:
         """64-bit digest of a row as a signed integer (XXH3: stable across versions and machines)."""
@@ -230,7 +247,9 @@ class Preparer:
 
     def _digests(self, joined: pl.Series) -> pl.Series:
         digest, salt = xxhash.xxh3_64_intdigest, self.salt
-        values = np.fromiter((digest(row, salt) for row in joined.cast(pl.Binary).to_list()), np.uint64, len(joined))
+        values = np.fromiter(
+            (digest(row, salt) for row in joined.cast(pl.Binary).to_list()), np.uint64, len(joined)
+        )
         return pl.Series(values.view(np.int64))
 
     def _references(self, frame: pl.DataFrame, faults: _Faults) -> pl.Series:
@@ -238,8 +257,12 @@ class Preparer:
         if column is None:
             fields = [self.mapping[name] for name in self.profile.identity if name in self.mapping]
             cells = [pl.col(name).cast(pl.String).fill_null("") for name in fields]
-            cells += [pl.col(name).cast(pl.String).fill_null("") for name in ("__lon", "__lat") if name in frame]
-            joined = frame.select(pl.concat_str(cells, separator=_SEPARATOR).cast(pl.Binary)).to_series().to_list()
+            cells += [
+                pl.col(name).cast(pl.String).fill_null("") for name in ("__lon", "__lat") if name in frame
+            ]
+            joined = (
+                frame.select(pl.concat_str(cells, separator=SEPARATOR).cast(pl.Binary)).to_series().to_list()
+            )
             return pl.Series([xxhash.xxh3_128_hexdigest(row) for row in joined], dtype=pl.String)
         values = western_digits(clean(as_text(frame[column])))
         missing = values.is_null().to_numpy()
@@ -366,7 +389,9 @@ class Preparer:
         table = {fold(k): int(v) for k, v in self.profile.values.get("severity", {}).items() if v}
         values = clean(as_text(frame[column]))
         words = values.unique().drop_nulls().to_list()
-        codes = {w: table.get(fold(w)) or (int(w) if w.isdigit() and 1 <= int(w) <= 5 else None) for w in words}
+        codes = {
+            w: table.get(fold(w)) or (int(w) if w.isdigit() and 1 <= int(w) <= 5 else None) for w in words
+        }
         return values.replace_strict(words, [codes[w] for w in words], default=None, return_dtype=pl.Int16)
 
     # -- where ------------------------------------------------------------------------
@@ -377,21 +402,16 @@ class Preparer:
         n = frame.height
         flags = np.zeros(n, dtype=np.int32)
         notes: list[tuple[str, pl.Series]] = []
-        lon_name, lat_name, location = self.decisions.coordinate_columns(self.mapping)
-        if "__lon" in frame.columns and lon_name is None and location is None:
-            lon = frame["__lon"].cast(pl.Float64).fill_null(np.nan).to_numpy().copy()
-            lat = frame["__lat"].cast(pl.Float64).fill_null(np.nan).to_numpy().copy()
-        elif lon_name is None and location is None:
-            lon = lat = np.full(n, np.nan)
+        columns = coordinate_series(self.mapping, frame)
+        if all(column is None for column in columns):
+            if "__lon" in frame.columns:
+                lon = frame["__lon"].cast(pl.Float64).fill_null(np.nan).to_numpy().copy()
+                lat = frame["__lat"].cast(pl.Float64).fill_null(np.nan).to_numpy().copy()
+            else:
+                lon = lat = np.full(n, np.nan)
         else:
-            shown = frame[location or lon_name or ""]
-            points = parse_points(
-                frame[lon_name] if lon_name else None,
-                frame[lat_name] if lat_name else None,
-                frame[location] if location else None,
-                self.decisions.coordinates,
-                self.placer.box,
-            )
+            points = parse_points(*columns, self.decisions.coordinates, self.placer.box)
+            shown = next(column for column in columns if column is not None)
             lon, lat = points.lon, points.lat
             for code in ("unreadable_coordinates", "out_of_range_coordinates"):
                 faults.add(code, shown.name, _equals(points.fault, code), shown)
@@ -405,7 +425,8 @@ class Preparer:
         placed = self.placer.place(lon, lat, names)
         if placed.far.any():
             where = pl.Series([f"{x:.5f}, {y:.5f}" for x, y in zip(lon, lat, strict=True)])
-            faults.add("outside_study_area", lon_name or location, placed.far, where)
+            named = [column.name for column in columns if column is not None]
+            faults.add("outside_study_area", named[0] if named else None, placed.far, where)
         return placed, notes, flags
 
     def _count_flags(self, flags: np.ndarray) -> None:
@@ -416,7 +437,7 @@ class Preparer:
                 self.flags[name] = self.flags.get(name, 0) + count
 
 
-def _codes(table: dict[str, object], kind: type[Status] | type[Channel]) -> dict[str, int]:
+def _codes(table: Mapping[str, object], kind: type[Status] | type[Channel]) -> dict[str, int]:
     return {fold(word): int(kind[str(name).upper()]) for word, name in table.items()}
 
 
@@ -464,63 +485,3 @@ def _notes(n: int, notes: list[tuple[str, pl.Series]]) -> pl.Series:
     for row, found in rows.items():
         out[row] = json.dumps(found, ensure_ascii=False)
     return pl.Series(out, dtype=pl.String)
-
-
-def _json_arrays(joined: pl.Series) -> pl.Series:
-    """Rows joined by the separator as JSON arrays of texts, escaped by polars in one pass."""
-    if joined.is_empty():
-        return pl.Series([], dtype=pl.String)
-    # jsonb cannot hold NUL: readers refuse such rows, a typed source may still bring one.
-    text = pl.DataFrame({"v": joined.str.replace_all("\x00", "␀", literal=True)})
-    encoded = text.select(pl.struct("v").struct.json_encode().alias("j"))
-    return encoded.select(
-        pl.lit("[")
-        + pl.col("j").str.slice(5).str.strip_suffix("}").str.replace_all("\\u001f", '","', literal=True)
-        + pl.lit("]")
-    ).to_series()
-
-
-def _blocks(batch_id: int, lines: pl.Series, arrays: pl.Series) -> pl.DataFrame:
-    """Landed rows in blocks of BLOCK_ROWS, as RAW_SCHEMA."""
-    block = pl.int_range(pl.len()) // BLOCK_ROWS
-    return (
-        pl.DataFrame({"line": lines, "row": arrays})
-        .group_by(block.alias("block"), maintain_order=True)
-        .agg(
-            pl.lit(batch_id, pl.Int32).alias("batch_id"),
-            pl.col("line").min().alias("first_line"),
-            pl.col("line").max().alias("last_line"),
-            pl.col("line").alias("lines"),
-            (pl.lit("[") + pl.col("row").str.join(",") + pl.lit("]")).alias("rows"),
-        )
-        .select(pl.col(name).cast(kind) for name, kind in RAW_SCHEMA.items())
-    )
-
-
-def _refused_frame(records: list[tuple[int, str | None, int, list[Fault], dict[str, str]]]) -> pl.DataFrame:
-    return pl.DataFrame(
-        {
-            "line": [line for line, *_ in records],
-            "reference": [reference for _, reference, *_ in records],
-            "digest": [digest for _, _, digest, _, _ in records],
-            "reasons": [sorted({fault.code for fault in own}) for *_, own, _ in records],
-            "details": [
-                json.dumps([_without_line(fault) for fault in own], ensure_ascii=False) for *_, own, _ in records
-            ],
-            "row": [json.dumps(_storable(whole), ensure_ascii=False) for *_, whole in records],
-        },
-        schema=QUARANTINE_SCHEMA,
-    )
-
-
-def _without_line(fault: Fault) -> dict[str, object]:
-    values = _storable(fault.to_dict())
-    values.pop("line")
-    return values
-
-
-def _storable(values: dict[str, object]) -> dict[str, object]:
-    """Texts without NUL, which PostgreSQL cannot hold; shown as its symbol instead."""
-    return {
-        k.replace("\x00", "␀"): v.replace("\x00", "␀") if isinstance(v, str) else v for k, v in values.items()
-    }

@@ -319,9 +319,9 @@ def _detection(
         why = f"Profile {profile.name}: its typical columns are there"
     else:
         why = f"Profile {profile.name}: no special one fits, common header names were recognised"
-    if profile.own_taxonomy and "element" in mapping:
-        # A column that names our elements is not a foreign taxonomy, whoever sends it.
-        profile = profile.model_copy(update={"own_taxonomy": False})
+    if not profile.own_taxonomy and "element" in mapping:
+        # A column that names our elements means our taxonomy, whoever sends it.
+        profile = profile.model_copy(update={"own_taxonomy": True})
     personal = profile.personal_columns(columns)
     used = set(mapping.values())
     unmatched = [c for c in columns if c not in used and c not in personal]
@@ -405,7 +405,7 @@ def skeleton(columns: list[str]) -> str:
         "title: {ar: مدينتي, en: My city}",
         "source: my_city",
         "extends: generic",
-        "own_taxonomy: true        # false where the types are the elements of visual distortion",
+        "own_taxonomy: false       # true where the types are the elements of visual distortion",
         "columns:",
     ]
     for field in FIELDS:

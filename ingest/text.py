@@ -12,7 +12,9 @@ import re
 import unicodedata
 from collections.abc import Callable
 
+import numpy as np
 import polars as pl
+import pyarrow as pa
 
 # Marks that change how a text is drawn and not what it says: soft hyphen, Arabic letter
 # mark, zero-width characters and joiners, direction marks, embeddings, isolates, BOM.
@@ -38,9 +40,6 @@ PLACEHOLDERS: frozenset[str] = frozenset(
 )  # fmt: skip
 _PLACEHOLDER_LIST = sorted({form(p) for p in PLACEHOLDERS for form in (str, str.upper, str.title)})
 
-_DIGITS = {chr(0x0660 + d): str(d) for d in range(10)} | {chr(0x06F0 + d): str(d) for d in range(10)}
-_NUMERALS = _DIGITS | {"\u066b": ".", "\u066c": ""}
-_NUMERAL_ODD = "[\u0660-\u0669\u06f0-\u06f9\u066b\u066c]"
 
 # Letters that NFKD leaves apart although readers take them for one.
 _LETTERS = {
@@ -111,7 +110,7 @@ def clean(values: pl.Series) -> pl.Series:
 
 def clean_text(text: str) -> str:
     """``clean`` for one text: without invisible marks, single blanks; placeholders stay."""
-    return " ".join(re.sub(_MARKS, "", text).replace("\x00", " ").split())
+    return re.sub(_BLANKS, " ", re.sub(_MARKS, "", text)).strip(" ")
 
 
 def western_digits(values: pl.Series) -> pl.Series:
@@ -120,11 +119,33 @@ def western_digits(values: pl.Series) -> pl.Series:
     Everything else stays as it is. (n,) String in, (n,) String out.
     """
     text = _as_text(values)
+    text = _where(text, text.str.contains("[\u0660-\u0669\u06f0-\u06f9]"), _ascii_digits)
     return _where(
         text,
-        text.str.contains(_NUMERAL_ODD),
-        lambda odd: odd.str.replace_many(list(_NUMERALS), list(_NUMERALS.values())),
+        text.str.contains("[\u066b\u066c]"),
+        lambda odd: odd.str.replace_many(["\u066b", "\u066c"], [".", ""]),
     )
+
+
+def _ascii_digits(text: pl.Series) -> pl.Series:
+    """The digits of a Series without nulls as ASCII, on the bytes of all its values at once.
+
+    In UTF-8 the Arabic-Indic digits are D9 A0-A9 and the Persian ones DB B0-B9: the first
+    byte goes, and the low half of the second is the digit. Half the time of str.replace_many.
+    """
+    array = text.to_arrow(compat_level=pl.CompatLevel.oldest()).cast(pa.large_string())
+    _, ends, content = array.buffers()
+    offsets = np.frombuffer(ends, np.int64)[array.offset : array.offset + len(text) + 1]
+    data = np.frombuffer(content, np.uint8)[: offsets[-1]]
+    following = np.append(data[1:], np.uint8(0))
+    lead = (data == 0xD9) & (following >= 0xA0) & (following <= 0xA9)
+    lead |= (data == 0xDB) & (following >= 0xB0) & (following <= 0xB9)
+    digits = np.flatnonzero(lead) + 1
+    written = data.copy()
+    written[digits] = 48 + (data[digits] & 0x0F)
+    kept = np.concatenate(([0], np.cumsum(~lead, dtype=np.int64)))
+    buffers = (pa.py_buffer(kept[offsets]), pa.py_buffer(written[~lead]))
+    return pl.Series(pa.LargeStringArray.from_buffers(len(text), *buffers))
 
 
 def _letters(text: str) -> str:

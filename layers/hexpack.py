@@ -22,8 +22,8 @@ from geo.cells import areas_km2, centres, parents
 
 DEGREE = 100_000  # steps a degree, of centres
 SHAPE_DEGREE = 1_000_000  # steps a degree, of corners around a centre
-SHAPE_PARENTS = 3  # outlines are shared below parents this many levels up
-MAX_SHAPE_PARENT = 4
+FINEST_SHAPE_PARENT = 5  # outlines and sizes are shared below parents about 18 km across
+MAX_SHAPES = 300  # of a level; a larger territory shares them more widely
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,10 +119,13 @@ def _pack_level(resolution: int, level: Level) -> bytes:
     order = np.argsort(level.cells)
     cells = level.cells[order]
     lng, lat = centres(cells)
-    coarse, lengths = runs(parents(cells, min(max(resolution - SHAPE_PARENTS, 0), MAX_SHAPE_PARENT)))
+    for step in range(min(resolution, FINEST_SHAPE_PARENT), -1, -1):
+        coarse, lengths = runs(parents(cells, step))
+        if len(coarse) <= MAX_SHAPES:
+            break
     shapes = np.array([_shape(int(c), resolution) for c in coarse], dtype=np.int64)
     starts = np.concatenate(([0], np.cumsum(lengths)[:-1])).astype(np.int64)
-    # Below one parent the cells' areas differ by far less than a hover text shows.
+    # Below one parent the cells' areas differ by less than 1 %.
     sizes = np.add.reduceat(areas_km2(cells), starts) / lengths * 1e6 if len(cells) else np.empty(0)
     area_values, area_lengths = runs(level.areas[order])
     return b"".join(

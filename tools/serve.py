@@ -12,6 +12,7 @@ import contextlib
 import ctypes
 import fcntl
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -52,7 +53,7 @@ def main(arguments: list[str] | None = None) -> int:
         with one_at_a_time(chosen.home):
             database.database_url()  # starts the cluster; held until the end of this process
             os.environ["RASD_HELD"] = str(chosen.home)
-            set_up()
+            set_up(chosen.home)
         if options.no_serve:
             say("set up. ./run serves the app, ./rasd is the command line.")
             return 0
@@ -114,7 +115,7 @@ def one_at_a_time(home: Path) -> Iterator[None]:
         yield
 
 
-def set_up() -> None:
+def set_up(home: Path) -> None:
     """Migrate, load the demo into an empty store, and put the map's scripts in place.
 
     Raises
@@ -122,10 +123,18 @@ def set_up() -> None:
     RasdError
         A step failed; the step itself has already said why.
     """
+    scratch = home / "scratch"
+    if scratch.exists():
+        shutil.rmtree(scratch)  # left by a set-up that was killed; we hold the lock
+    scratch.mkdir()
+    surroundings = os.environ | {"TMPDIR": str(scratch)}
     for step in (["cli.py", "up"], ["cli.py", "demo", "--if-empty"], ["-m", "layers.assets"]):
-        done = subprocess.run([sys.executable, *step], cwd=ROOT, stdin=subprocess.DEVNULL, check=False)
+        done = subprocess.run(
+            [sys.executable, *step], cwd=ROOT, env=surroundings, stdin=subprocess.DEVNULL, check=False
+        )
         if done.returncode != 0:
             raise RasdError(f"The set-up stopped at `{' '.join(step)}` (code {done.returncode}), see above.")
+    shutil.rmtree(scratch)
 
 
 def serve(chosen: Settings) -> int:

@@ -84,9 +84,8 @@ def period(words: Words, first: dt.date, last: dt.date) -> tuple[dt.date | None,
     if preset == "custom":
         start = state.day("from", first, first, last)
         end = state.day("to", last, start, last)
-        left, right = st.columns(2)
-        left.date_input(words("filters.from"), key="from", min_value=first, max_value=last)
-        right.date_input(words("filters.to"), key="to", min_value=start, max_value=last)
+        st.date_input(words("filters.from"), key="from", min_value=first, max_value=last)
+        st.date_input(words("filters.to"), key="to", min_value=start, max_value=last)
         return start, end, words("card.dates", first=words.date(start), last=words.date(end))
     start_day, end_day = period_days(preset, last)
     if preset == "all":

@@ -33,5 +33,6 @@ def apply(words: Words) -> None:
         sheets.append(_source("track.css"))
     st.html("<style>" + "\n".join(sheets) + "</style>")
     direction = "rtl" if words.rtl else "ltr"
-    page = f"const d=document.documentElement;d.lang='{words.language}';d.dir='{direction}';"
+    # Nothing is declared here: the script runs again, in the same scope, with every language.
+    page = f"document.documentElement.lang='{words.language}';document.documentElement.dir='{direction}';"
     st.html(f"<script>{page}{_source('shell.js')}</script>", unsafe_allow_javascript=True)

@@ -80,6 +80,8 @@ class ByteStream:
 
     def position(self) -> float:
         """Return the share read, 0 to 1."""
+        if self.closed:  # readers close a stream that they have exhausted
+            return 1.0
         done = self._raw.tell() if self._raw is not None else self.produced
         return min(done / self._size, 1.0)
 

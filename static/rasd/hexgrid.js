@@ -4,7 +4,7 @@
 (function () {
   'use strict';
   const RAD = Math.PI / 180;
-  const WIDE = 9;             // a level is shown when its cells are at least this wide, px
+  const WIDE = 7;             // a level is shown when its cells are at least this wide, px
   const CHUNK = 40;           // cells a path: one path with all of them fills 40 times slower
   const FONT = '"IBM Plex Sans Arabic","Noto Sans Arabic",sans-serif';
   const THEMES = {
@@ -380,7 +380,7 @@
     },
     goCell: function (lat, lng, res) {              // from the list beside the map
       const k = this._levels.findIndex((level) => level.res === res); if (k < 0) return;
-      const l = this._levels[k], wide = k === this._levels.length - 1 ? 44 : 22;
+      const l = this._levels[k], wide = k === this._levels.length - 1 ? 44 : 17;
       this._moved = true; this._map.setView([lat, lng], Math.min(Math.floor(4 * Math.log2(wide / (l.width * 256))) / 4, 17), { animate: false });
       const h = this._cellAt(lat, lng, res); if (h) { this._pick(h); this._send(h); this._announce(h); }
     },

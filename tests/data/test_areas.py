@@ -219,8 +219,8 @@ def test_many_reports_get_the_areas_of_postgis_and_the_indexes_survive(
         for territory in (town, other):
             conn.execute(
                 text(
-                    """INSERT INTO report (cell, opened_at, territory_id, status, channel, precision, source_id,
-                         content, batch_id, line, reference, geom)
+                    """INSERT INTO report (cell, opened_at, territory_id, status, channel, precision,
+                         source_id, content, batch_id, line, reference, geom)
                        SELECT c, now(), :territory, 1, 1, 2, :territory, 0, 1, n, n::text,
                               ST_SetSRID(ST_MakePoint(x, y), 4326)
                        FROM unnest(CAST(:c AS bigint[]), CAST(:x AS float8[]), CAST(:y AS float8[]))

@@ -44,8 +44,9 @@ def _fill(conn: Connection) -> tuple[int, int]:
         {"code": "outside", "column": None, "value": None, "proposal": None},
     ]
     row = {"alpha": "=1+1", "lon": "-49.97", "zeta": "x", "رقم": "007"}
+    both = ["date_unreadable", "outside"]
     entries: list[dict[str, Any]] = [
-        {"batch_id": first, "line": 9, "reasons": ["date_unreadable", "outside"], "details": faults, "row": row},
+        {"batch_id": first, "line": 9, "reasons": both, "details": faults, "row": row},
         {"batch_id": first, "line": 4, "reasons": ["outside"], "details": faults[1:], "row": {"zeta": None}},
         {"batch_id": second, "line": 2, "reasons": ["columns"], "details": [], "row": {"_text": "a;b;\tc"}},
         {

@@ -24,9 +24,7 @@ def _ours(obj: Any, name: str, kind: str, reflected: bool, compare_to: Any) -> b
 
 def test_autogenerate_finds_no_difference(store: Any) -> None:
     with store.engine.connect() as conn:
-        context = MigrationContext.configure(
-            conn, opts={"include_object": _ours, "compare_type": True}
-        )
+        context = MigrationContext.configure(conn, opts={"include_object": _ours, "compare_type": True})
         assert compare_metadata(context, Base.metadata) == []
 
 

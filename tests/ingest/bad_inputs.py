@@ -1,8 +1,9 @@
 """Bad inputs and what a user sees for each: the table behind docs/bad-inputs.md.
 
-A case is a whole file or one row of the Arabic portal sheet. ``seen`` is either words
-of the error (the file is refused) or the outcome of the row: the reasons in quarantine,
-or the flags of a kept report. ``python tests/ingest/bad_inputs.py`` prints the document.
+A case is a whole file (refused, with words of its error) or one row of the Arabic portal
+sheet among good ones. The outcome of a row is either its reasons in quarantine,
+or the flags of a kept report. ``RASD_WRITE_DOCS=1 ./test tests/ingest/test_bad_inputs.py`` writes
+the document anew.
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ class RowCase:
     change: dict[str, str]
     reasons: set[str] = field(default_factory=set)
     flags: set[str] = field(default_factory=set)
-    companions: bool = True
+    note: str = ""  # what a kept row without flags turned into
 
 
 @dataclass(frozen=True)
@@ -67,28 +68,28 @@ ROWS = [
     RowCase("Closing date is no date", {CLOSED: "قريبا"}, flags={"unreadable_date"}),
     RowCase("Closed before it was opened", {CLOSED: "2026-01-02"}, flags={"closed_before_opened"}),
     RowCase("Closing date in the future", {CLOSED: "2031-01-01"}, flags={"future_date"}),
-    RowCase("Hijri date with Arabic-Indic digits and هـ", {OPENED: "١٤٤٧/٠٩/٢٥ هـ"}),
-    RowCase("Persian digits", {OPENED: "۲۰۲۶-۰۳-۱۴"}),
-    RowCase("Direction marks around a date", {OPENED: "\u200f2026-03-14\u200e"}),
-    RowCase("Gregorian date with م", {OPENED: "14/03/2026 م"}),
+    RowCase("Hijri date with Arabic-Indic digits and هـ", {OPENED: "١٤٤٧/٠٩/٢٥ هـ"}, note="14 March 2026"),
+    RowCase("Persian digits", {OPENED: "۲۰۲۶-۰۳-۱۴"}, note="14 March 2026"),
+    RowCase("Direction marks around a date", {OPENED: "\u200f2026-03-14\u200e"}, note="14 March 2026"),
+    RowCase("Gregorian date with م", {OPENED: "14/03/2026 م"}, note="14 March 2026"),
     RowCase("Coordinates are words", {X: "شرق", Y: "شمال"}, {"unreadable_coordinates"}),
     RowCase("Latitude 126", {Y: "126.4"}, {"out_of_range_coordinates"}),
     RowCase("Point in another country", {X: "2.35", Y: "48.85"}, {"outside_study_area"}),
     RowCase("Point just outside the boundary", {X: "50.310"}, flags={"near_boundary"}),
     RowCase("Coordinates exchanged", {X: "26.40", Y: "50.10"}, flags={"swapped_axes"}),
     RowCase("0, 0 with a known municipality", {X: "0", Y: "0"}, flags={"zero_coordinates"}),
-    RowCase("No coordinates, known municipality in another spelling", {X: "", Y: "", "البلدية": "بلديه وسط الدّمام"}),
+    RowCase("No coordinates, known municipality in another spelling", {X: "", Y: "", "البلدية": "بلديه وسط الدّمام"}, note="counted in its municipality, never drawn as a point"),
     RowCase("Neither coordinates nor a known area", {X: "", Y: "", "البلدية": "المريخ"}, flags={"no_location"}),
-    RowCase("Decimal comma", {X: "50,10", Y: "26,40"}),
-    RowCase("Arabic decimal separator and digits", {X: "٥٠٫١٠", Y: "٢٦٫٤٠"}),
-    RowCase("Degrees, minutes, seconds", {X: "50°06'00\"E", Y: "26°24'00\"N"}),
+    RowCase("Decimal comma", {X: "50,10", Y: "26,40"}, note="50.10, 26.40"),
+    RowCase("Arabic decimal separator and digits", {X: "٥٠٫١٠", Y: "٢٦٫٤٠"}, note="50.10, 26.40"),
+    RowCase("Degrees, minutes, seconds", {X: "50°06'00\"E", Y: "26°24'00\"N"}, note="50.10, 26.40"),
     RowCase("Unknown status", {"حالة البلاغ": "طار"}, flags={"unknown_status"}),
-    RowCase("Misspelt element", {"اسم التصنيف": "حفر الشوراع"}),
-    RowCase("Element of no taxonomy", {"اسم التصنيف": "زحام المركبات الفضائية"}),
+    RowCase("Misspelt element", {"اسم التصنيف": "حفر الشوراع"}, note="found as R04 by likeness"),
+    RowCase("Element of no taxonomy", {"اسم التصنيف": "زحام المركبات الفضائية"}, note="kept as unclassified, for review"),
     RowCase("Several faults at once", {"رقم البلاغ المجمع": "", OPENED: "x", X: "y"},
             {"missing_reference", "unreadable_date", "unreadable_coordinates"}),
-    RowCase("A formula as a text", {"البلدية": "=HYPERLINK(\"http://example.org\")"}),
-    RowCase("Markup as a text", {"اسم التصنيف": "<script>alert(1)</script>"}),
+    RowCase("A formula as a text", {"البلدية": "=HYPERLINK(\"http://example.org\")"}, note="kept as text; exports make it harmless"),
+    RowCase("Markup as a text", {"اسم التصنيف": "<script>alert(1)</script>"}, note="kept as text; screens show it, never run it"),
 ]  # fmt: skip
 
 
@@ -137,3 +138,41 @@ FILES = [
              lambda p: p.write_text('<?xml version="1.0"?><!DOCTYPE x [<!ENTITY a "aaaa">]>'
                                     "<service_requests><request>&a;</request></service_requests>"), ("a.xml",)),
 ]  # fmt: skip
+
+
+def document(errors: dict[str, str]) -> str:
+    """The text of docs/bad-inputs.md; ``errors`` holds the message of each file case by title."""
+    lines = [
+        "# Bad inputs, and what a user sees",
+        "",
+        "Every line is a test (`tests/ingest/bad_inputs.py`). A row with a serious fault is kept whole in",
+        "quarantine with all its reasons (`./rasd quarantine`); a lesser oddity is a flag on a report that is",
+        "kept. Nothing is changed silently.",
+        "",
+        "## Rows",
+        "",
+        "| input | what happens |",
+        "|---|---|",
+    ]
+    for case in ROWS:
+        if case.reasons:
+            seen = "quarantine: " + ", ".join(f"`{r}`" for r in sorted(case.reasons))
+        elif case.flags:
+            seen = "kept, flagged " + ", ".join(f"`{f}`" for f in sorted(case.flags))
+        else:
+            seen = "read; " + (case.note or "nothing to report")
+        lines.append(f"| {case.title} | {seen} |")
+    lines += [
+        "",
+        "## Files",
+        "",
+        "The file is refused, nothing is written, and the error says:",
+        "",
+        "| input | error |",
+        "|---|---|",
+    ]
+    for case in FILES:
+        message = errors[case.title].replace("|", "\\|")
+        first = message.split("\n\n")[0].replace("\n", " ")
+        lines.append(f"| {case.title} | {first} |")
+    return "\n".join(lines) + "\n"

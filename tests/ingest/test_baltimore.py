@@ -18,7 +18,11 @@ ROOT = Path(__file__).resolve().parents[2]
 
 def rasd(*arguments: str) -> dict[str, Any]:
     done = subprocess.run(
-        [sys.executable, "cli.py", *arguments, "--json"], cwd=ROOT, capture_output=True, text=True, check=False
+        [sys.executable, "cli.py", *arguments, "--json"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.returncode == 0, done.stderr + done.stdout
     return dict(json.loads(done.stdout))
@@ -65,7 +69,11 @@ def test_the_same_file_again_changes_nothing(loaded: dict[str, Any]) -> None:
 
 
 def test_areas_are_taken_whole_with_their_overlaps_measured(loaded: dict[str, Any]) -> None:
-    assert [loaded["areas"][k]["accepted"] for k in ("governorate", "municipality", "district")] == [1, 14, 279]
+    assert [loaded["areas"][k]["accepted"] for k in ("governorate", "municipality", "district")] == [
+        1,
+        14,
+        279,
+    ]
     assert {a["territory"] for a in loaded["areas"].values()} == {"baltimore"}
 
 

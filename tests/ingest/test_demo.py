@@ -264,9 +264,12 @@ def test_the_demo_loads_through_the_ordinary_ingest_and_again_changes_nothing(st
             text("SELECT count(*) FROM report WHERE cell IS NOT NULL AND municipality_id IS NOT NULL")
         ).scalar_one()
         unclassified = conn.execute(text("SELECT count(*) FROM report WHERE element_id IS NULL")).scalar_one()
+        unknown = conn.scalars(text("SELECT name FROM source_type WHERE method = 0")).all()
         illustrative = conn.execute(text("SELECT bool_and(illustrative) FROM area_set")).scalar_one()
     assert place == (True, demo.TERRITORY) and illustrative
     assert located >= 0.99 * first.accepted
     assert unclassified <= dirt["misspelt_class"]
+    # The portal uses this taxonomy: a misspelt word is recognised or kept for review, never foreign.
+    assert unknown == []
     again = demo.load_demo(store.engine, reports=4_000, end=END)
     assert (again.accepted, again.updated) == (0, 0)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -132,7 +134,7 @@ def test_filters_and_place_survive_reload_and_language(new_page: NewPage) -> Non
     assert frame.evaluate("rasd._map.getZoom()") == 12.5
 
     view.page.get_by_text("العربية", exact=True).click()
-    view.page.wait_for_selector("html[dir=rtl]")
+    view.page.wait_for_selector("html[dir=rtl]", state="attached")
     view.settle()
     assert figure.inner_text() == count
     # The end of the period is the data's last day or earlier, so it stays as it was asked for.
@@ -141,7 +143,7 @@ def test_filters_and_place_survive_reload_and_language(new_page: NewPage) -> Non
     assert view.page.evaluate("location.hash") == "#at=26.34,49.95,12.5"
 
     view.page.go_back()
-    view.page.wait_for_selector("html[dir=ltr]")
+    view.page.wait_for_selector("html[dir=ltr]", state="attached")
     view.settle()
     assert params(view.page)["lang"] == "en"
     assert figure.inner_text() == count
@@ -153,7 +155,7 @@ def test_changing_the_language_keeps_the_frame_and_turns_the_words(new_page: New
     assert view.page.evaluate("getComputedStyle(document.body).direction") == "rtl"
     frame.evaluate("window.kept = 1")
     view.page.get_by_text("English", exact=True).click()
-    view.page.wait_for_selector("html[dir=ltr]")
+    view.page.wait_for_selector("html[dir=ltr]", state="attached")
     view.settle()
     assert frame.evaluate("window.kept") == 1
     assert frame.evaluate("document.querySelector('.rasd-legend b').textContent") == "Reports per hexagon"
@@ -183,7 +185,7 @@ def test_markup_in_names_is_shown_as_text(new_page: NewPage, city: City) -> None
             frame.evaluate(f"rasd.goArea({city.municipalities[1]})")
             view.page.wait_for_selector("#rd-area")
             assert "<script>" in view.page.locator("#rd-area h3").inner_text()
-            frame.evaluate("rasd._tip(rasd._areaById(%d))" % city.municipalities[1])
+            frame.evaluate(f"rasd._tip(rasd._areaById({city.municipalities[1]}))")
             assert "<img" in frame.locator(".rasd-tip b").inner_text()
         else:
             view.page.locator("[data-testid=stMultiSelect]").first.click()
@@ -237,9 +239,7 @@ def test_downloads_hold_what_is_shown(new_page: NewPage) -> None:
     name = waiting.value.suggested_filename
     assert name.startswith("rasd_town_cells_r8_")
     assert name.endswith(".geojson")
-    import json
-
-    found = json.loads(open(waiting.value.path()).read())
+    found = json.loads(Path(waiting.value.path()).read_text("utf-8"))
     total = sum(f["properties"]["reports"] for f in found["features"])
     shown = view.page.locator("#rd-shown-count").inner_text()
     assert shown == f"{total:,} reports"

@@ -1,0 +1,240 @@
+"""The Hotspots page without a browser: empty stores, errors, addresses, clicks and cards."""
+
+from __future__ import annotations
+
+import datetime as dt
+from pathlib import Path
+from typing import Any
+
+import h3
+import pytest
+import streamlit as st
+from streamlit.testing.v1 import AppTest
+
+from data.maps import CellDetail, LeftOut, Part
+from data.summaries import AreaRank, Headline, MonthCount
+from tests.conftest import forget_settings
+from tests.views.sample_city import HOSTILE, build_city
+from views import cards, downloads, filters, hotspots
+from views.words import Words
+
+APP = str(Path(__file__).resolve().parent.parent.parent / "app.py")
+
+
+def open_page(**address: str) -> AppTest:
+    st.cache_data.clear()  # tests share a process, and their stores share ids
+    page = AppTest.from_file(APP, default_timeout=60)
+    for key, value in address.items():
+        page.query_params[key] = value
+    return page.run()
+
+
+def shown(page: AppTest) -> str:
+    assert not page.exception
+    return "\n".join(str(block.proto.body) for block in page.get("html"))
+
+
+def address(page: AppTest) -> dict[str, str]:
+    return {key: value[0] if isinstance(value, list) else value for key, value in page.query_params.items()}
+
+
+def test_an_empty_store_says_how_to_fill_it(store: Any) -> None:
+    text = shown(open_page())
+    assert "المخزن فارغ" in text
+    assert "./rasd demo" in text
+    assert "The store is empty" in shown(open_page(lang="en"))
+
+
+def test_a_database_that_does_not_answer_is_a_sentence_without_its_password(monkeypatch) -> None:
+    monkeypatch.setenv("DATABASE_URL", "postgresql://someone:secret@127.0.0.1:1/none")
+    forget_settings()
+    text = shown(open_page(lang="en"))
+    forget_settings()
+    assert "does not answer" in text
+    assert "secret" not in text
+
+
+def test_a_territory_without_reports_still_shows_its_page(store: Any) -> None:
+    with store.engine.begin() as conn:
+        conn.exec_driver_sql("INSERT INTO territory (code, name_ar, name_en) VALUES ('t', 'ت', 'T')")
+    assert "No reports in this territory yet" in shown(open_page(lang="en"))
+
+
+def test_simulated_data_is_said_to_be_so_and_real_data_is_not(store: Any) -> None:
+    build_city(store.engine)
+    for language, words in (("ar", "بيانات محاكاة"), ("en", "Simulated data")):
+        assert words in shown(open_page(lang=language))
+        assert words not in shown(open_page(lang=language, territory="other"))
+    assert "not official" in shown(open_page(lang="en"))
+
+
+def test_filters_come_from_the_address_and_go_back_to_it(store: Any) -> None:
+    build_city(store.engine)
+    page = open_page(lang="en", group="A", channel="citizen", defaults="1")
+    assert page.multiselect(key="group").value == ["A"]
+    assert page.multiselect(key="channel").value == ["citizen"]
+    assert page.checkbox(key="defaults").value is True
+    page.multiselect(key="status").set_value(["closed"]).run()
+    assert address(page) == {
+        "lang": "en",
+        "group": "A",
+        "channel": "citizen",
+        "defaults": "1",
+        "status": "closed",
+    }
+    next(b for b in page.button if b.label == "Clear filters").click().run()
+    assert address(page) == {"lang": "en"}
+    assert not page.exception
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"lang": "xx"},
+        {"territory": "nowhere"},
+        {"period": "custom", "from": "yesterday", "to": "2025-13-40"},
+        {"period": "custom", "from": "2025-06-01", "to": "2025-02-01"},
+        {"group": "Z,,A;DROP TABLE report", "status": "7", "municipality": "-1,x"},
+        {"pick": "zzz"},
+        {"pick": "ffffffffffffffffffffffff"},
+        {"pick": "a99999999999999999999"},
+        {"pick": "a0"},
+        {"pick": "8f2830828052d25"},
+        {"group": "\x00"},
+    ],
+)
+def test_an_address_typed_wrong_is_read_as_far_as_it_goes(store: Any, wrong: dict[str, str]) -> None:
+    build_city(store.engine)
+    assert "rd-kpi" in shown(open_page(**wrong))
+
+
+def test_a_filter_that_leaves_nothing_says_so(store: Any) -> None:
+    build_city(store.engine)
+    page = open_page(lang="en", period="custom", **{"from": "2025-01-15", "to": "2025-01-15"})
+    page.multiselect(key="group").set_value(["A"]).run()
+    page.multiselect(key="element").set_value(["B1"]).run()
+    assert "No report fits these filters" in shown(page)
+
+
+def test_the_page_opens_on_the_territory_with_the_newest_reports(store: Any) -> None:
+    build_city(store.engine)
+    page = open_page(lang="en")
+    assert page.selectbox(key="territory").value == "town"
+    page.selectbox(key="territory").set_value("other").run()
+    assert address(page)["territory"] == "other"
+    assert not page.exception
+
+
+def test_a_new_data_version_shows_at_the_next_run(store: Any) -> None:
+    city = build_city(store.engine)
+    page = open_page(lang="en")
+    before = shown(page)
+    with store.engine.begin() as conn:
+        conn.exec_driver_sql(f"DELETE FROM report WHERE territory_id = {city.territory} AND id % 2 = 0")
+        conn.exec_driver_sql(f"UPDATE territory SET data_version = 2 WHERE id = {city.territory}")
+    page.run()
+    assert shown(page) != before
+
+
+def test_a_click_means_the_cell_at_its_point() -> None:
+    lat, lng = h3.cell_to_latlng("88536e4131fffff")
+    cell = {"properties": {"t": 1, "res": 8, "lat": round(lat, 5), "lng": round(lng, 5)}}
+    assert hotspots.read_pick(cell) == "88536e4131fffff"
+    assert hotspots.read_pick({"properties": {"t": 1, "area": 12}}) == "a12"
+    assert hotspots.read_pick({"properties": {"t": 1, "none": True}}) == ""
+    assert hotspots.read_pick(None) is None
+    assert hotspots.read_pick({"properties": {}}) is None
+
+
+@pytest.mark.parametrize(
+    ("preset", "start", "end"),
+    [
+        ("d30", dt.date(2026, 2, 1), dt.date(2026, 3, 2)),
+        ("d90", dt.date(2025, 12, 3), dt.date(2026, 3, 2)),
+        ("m12", dt.date(2025, 4, 1), dt.date(2026, 3, 2)),
+        ("year", dt.date(2026, 1, 1), dt.date(2026, 3, 2)),
+        ("last_year", dt.date(2025, 1, 1), dt.date(2025, 12, 31)),
+        ("all", None, None),
+    ],
+)
+def test_presets_count_back_from_the_newest_report(preset: str, start, end) -> None:
+    assert filters.period_days(preset, dt.date(2026, 3, 2)) == (start, end)
+
+
+def detail(name: str) -> CellDetail:
+    part = Part("x", name, name, 3)
+    return CellDetail(
+        cell=0x88536E4131FFFFF,
+        resolution=8,
+        count=3,
+        km2=0.7,
+        rate=4.3,
+        municipality_ar=name,
+        municipality_en=name,
+        district_ar=name,
+        district_en=name,
+        by_element=(part,),
+        by_type=(part,),
+        by_group=(),
+        by_status=(Part(7, None, None, 3),),
+        by_channel=(Part(1, None, None, 3),),
+        by_month=((dt.date(2025, 1, 1), 1), (dt.date(2025, 2, 1), 2)),
+        first=dt.date(2025, 1, 1),
+        last=dt.date(2025, 2, 2),
+    )
+
+
+@pytest.mark.parametrize("language", ["ar", "en"])
+def test_every_piece_escapes_what_a_person_typed(language: str) -> None:
+    words = Words(language)
+    row = AreaRank(1, HOSTILE, HOSTILE, 3, 1, 2.0, 1.5, False)
+    headline = Headline(3, 1, 2, 2 / 3, 4.0, dt.date(2025, 1, 1), dt.date(2025, 2, 1))
+    months = [MonthCount(dt.date(2025, 1, 1), 3, 1, True)] * 2
+    pieces = [
+        cards.cell_card(words, detail(HOSTILE)),
+        cards.area_card(words, row, headline, months),
+        cards.ranked_areas(words, "municipality", [row]),
+        cards.ranked_cells(words, 0.7, [cards.RankedCell(26, 50, 8, HOSTILE, HOSTILE, 3)]),
+        cards.head(words, HOSTILE, HOSTILE),
+        cards.failure(words, HOSTILE),
+        cards.command(HOSTILE, HOSTILE),
+        cards.note(HOSTILE),
+        cards.title(HOSTILE),
+    ]
+    for piece in pieces:
+        assert "<script" not in piece
+        assert "<img src=x" not in piece
+        assert "&lt;script&gt;" in piece
+
+
+def test_parts_beyond_the_first_five_are_added_up() -> None:
+    rows = [(f"n{k}", 10 - k) for k in range(8)]
+    text = cards.parts(Words("en"), "Elements", rows, sum(n for _, n in rows))
+    assert text.count("rd-part") == 6
+    assert "<bdi>Others</bdi></span><b>12</b>" in text
+
+
+def test_what_is_left_out_is_said_with_its_reasons() -> None:
+    text = cards.shown(Words("en"), 1200, LeftOut(no_point=30, default_points=5, area_only=20))
+    assert "1,200 reports" in text
+    assert "35 reports" in text
+    assert "without a usable place 30 (known by area only, counted in areas: 20)" in text
+    assert "default point 5" in text
+    assert "nothing" in cards.shown(Words("en"), 3, LeftOut(0, 0, 0))
+
+
+def test_a_very_large_download_is_left_to_the_command_line(store: Any, monkeypatch) -> None:
+    build_city(store.engine)
+    monkeypatch.setattr(downloads, "REPORT_LIMIT", 10)
+    page = open_page(lang="en")
+    page.selectbox(key="dl_what").set_value("reports").run()
+    assert "./rasd export" in shown(page)
+
+
+@pytest.mark.parametrize("form", ["geojson", "gpkg", "csv"])
+@pytest.mark.parametrize("what", ["cells", "reports"])
+def test_every_download_can_be_made(store: Any, what: str, form: str) -> None:
+    from data.query import ReportQuery
+
+    city = build_city(store.engine)
+    assert len(downloads.make(what, ReportQuery(city.territory), 7, form)) > 500

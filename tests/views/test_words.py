@@ -1,0 +1,212 @@
+"""The catalogues: same keys, all used, nothing typed into the pages instead."""
+
+from __future__ import annotations
+
+import ast
+import datetime as dt
+import re
+import string
+from pathlib import Path
+
+import pytest
+
+from data.vocabulary import LEVELS, Channel, Status
+from layers.palettes import PALETTES
+from views import filters
+from views.words import LANGUAGES, Words, catalogue, number, plural_category, short
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+FILES = sorted((ROOT / "views").glob("*.py"))
+# Keys that are put together while the page runs, with all they can become.
+FAMILIES = {
+    "status": [s.name.lower() for s in Status],
+    "channel": [c.name.lower() for c in Channel],
+    "months": [f"m{k}" for k in range(1, 13)],
+    "hijri": [f"m{k}" for k in range(1, 13)],
+    "period": list(filters.PERIODS),
+    "palette": list(PALETTES),
+    "lang": list(LANGUAGES),
+    "rank": list(LEVELS),
+    "empty": ["demo", "areas", "reports"],
+    "download": ["geojson", "gpkg", "csv"],
+}
+
+
+def used_keys() -> set[str]:
+    text = "\n".join(path.read_text("utf-8") for path in FILES)
+    literal = set(re.findall(r"""(?:words|self|forms|plural)\(\s*["']([a-z0-9_]+\.[a-z0-9_]+)["']""", text))
+    families = set(re.findall(r"""(?:words|self)\(\s*f["']([a-z]+)\.\{""", text))
+    months = set(re.findall(r"""f['"]([a-z]+)\.m\{""", text))
+    named = {"status", "channel"}
+    assert families | months | named <= set(FAMILIES), "a family of keys that this test does not know"
+    return literal | {f"{family}.{part}" for family in families | months | named for part in FAMILIES[family]}
+
+
+def test_every_language_has_the_same_keys() -> None:
+    assert set(catalogue("ar")) == set(catalogue("en"))
+
+
+def test_no_key_is_missing_and_none_is_unused() -> None:
+    known = set(catalogue("en"))
+    used = used_keys()
+    assert used - known == set()
+    assert known - used == set()
+
+
+def test_both_languages_take_the_same_values() -> None:
+    def places(text: object) -> set[str]:
+        texts = text.values() if isinstance(text, dict) else [text]
+        return {field for t in texts for _, field, _, _ in string.Formatter().parse(str(t)) if field}
+
+    for key, english in catalogue("en").items():
+        if key != "date.both":  # English shows no Hijri date
+            assert places(english) == places(catalogue("ar")[key]), key
+
+
+def test_plurals_have_every_category_of_their_language() -> None:
+    needed = {"en": {"one", "other"}, "ar": {"zero", "one", "two", "few", "many", "other"}}
+    for language in LANGUAGES:
+        for key, word in catalogue(language).items():
+            if isinstance(word, dict):
+                assert set(word) == needed[language], (language, key)
+
+
+@pytest.mark.parametrize(
+    ("n", "category"),
+    [
+        (0, "zero"),
+        (1, "one"),
+        (2, "two"),
+        (3, "few"),
+        (10, "few"),
+        (11, "many"),
+        (99, "many"),
+        (100, "other"),
+        (102, "other"),
+        (103, "few"),
+        (111, "many"),
+        (1000, "other"),
+    ],
+)
+def test_arabic_plurals_follow_cldr(n: int, category: str) -> None:
+    assert plural_category("ar", n) == category
+
+
+def _literals(path: Path) -> list[tuple[int, str]]:
+    """Texts in the code, joined where they are formatted, docstrings left out."""
+    tree = ast.parse(path.read_text("utf-8"))
+    docs = {
+        id(node.body[0].value)
+        for node in ast.walk(tree)
+        if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef))
+        and node.body
+        and isinstance(node.body[0], ast.Expr)
+    }
+    inside = {
+        id(part) for node in ast.walk(tree) if isinstance(node, ast.JoinedStr) for part in ast.walk(node)
+    } - {id(node) for node in ast.walk(tree) if isinstance(node, ast.JoinedStr)}
+    found = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.JoinedStr):
+            parts = [v.value if isinstance(v, ast.Constant) else "{}" for v in node.values]
+            found.append((node.lineno, "".join(map(str, parts))))
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in docs | inside:
+            found.append((node.lineno, node.value))
+    return found
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: p.name)
+def test_no_words_of_a_language_are_typed_into_a_page(path: Path) -> None:
+    for line, text in _literals(path):
+        assert not re.search("[\u0600-\u06ff]", text), f"{path.name}:{line}: {text}"
+        if re.search("<[a-z/]", text):
+            # Half tags at either end of a piece belong to the markup as well.
+            bare = re.sub(r"<[^<>]*>|<[^<>]*$|^[^<>]*>|\{\}|&\w+;", " ", text)
+            assert not re.search(r"[A-Za-z]{2,}", bare), f"{path.name}:{line}: {bare.strip()}"
+
+
+SHOWING = {
+    "caption",
+    "write",
+    "markdown",
+    "title",
+    "header",
+    "subheader",
+    "button",
+    "selectbox",
+    "multiselect",
+    "checkbox",
+    "date_input",
+    "download_button",
+    "segmented_control",
+    "tabs",
+    "info",
+    "warning",
+    "error",
+    "success",
+    "text",
+    "metric",
+    "toggle",
+    "radio",
+    "popover",
+    "expander",
+}
+
+
+def _streamlit_calls(path: Path) -> list[ast.Call]:
+    """Calls of ``st.<something that shows words>``."""
+    return [
+        node
+        for node in ast.walk(ast.parse(path.read_text("utf-8")))
+        if isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Attribute)
+        and node.func.attr in SHOWING
+        and isinstance(node.func.value, ast.Name)
+        and node.func.value.id == "st"
+    ]
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: p.name)
+def test_widgets_take_their_words_from_the_catalogue(path: Path) -> None:
+    for call in _streamlit_calls(path):
+        helping = (k.value for k in call.keywords if k.arg in ("help", "placeholder"))
+        for value in [*call.args[:1], *helping]:
+            assert not isinstance(value, (ast.Constant, ast.JoinedStr)), f"{path.name}:{call.lineno}"
+
+
+def test_dates_have_the_hijri_date_beside_them_in_arabic_only() -> None:
+    day = dt.date(2026, 3, 5)
+    assert Words("ar").date(day) == "5 مارس 2026 (16 رمضان 1447هـ)"
+    assert Words("en").date(day) == "5 March 2026"
+
+
+def test_a_date_outside_the_hijri_tables_stands_alone() -> None:
+    assert Words("ar").date(dt.date(1900, 1, 2)) == "2 يناير 1900"
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (0, "0"),
+        (0.00042, "0.00042"),
+        (0.0456, "0.046"),
+        (1, "1"),
+        (3.10, "3.1"),
+        (12.34, "12.3"),
+        (1234.5, "1,234"),
+    ],
+)
+def test_measures_keep_three_digits_and_no_powers(value: float, text: str) -> None:
+    assert short(value) == text
+
+
+def test_numbers_have_latin_digits_in_both_languages() -> None:
+    assert number(1234567) == "1,234,567"
+    assert Words("ar").plural("units.reports", 1234) == "1,234 بلاغًا"
+    assert Words("en").plural("units.reports", 1) == "1 report"
+
+
+def test_a_name_missing_in_one_language_is_shown_in_the_other() -> None:
+    assert Words("ar").pick(None, "Only") == "Only"
+    assert Words("en").pick("فقط", "") == "فقط"
+    assert Words("en").pick(None, None) == "Not stated"
