@@ -83,7 +83,7 @@ def up(as_json: Json = False) -> None:
     if as_json:
         _emit({"running": True, "database": address, "schema": schema.head()})
     else:
-        out.print(f"The store is ready: {escape(address)}, schema {schema.head()}.")
+        out.print(f"The store is ready: {escape(address)}, schema {schema.head()}.", soft_wrap=True)
 
 
 @app.command(epilog="Example: ./rasd down")
@@ -152,7 +152,9 @@ def demo(
 
     last = end.date() if end else dt.date.today().replace(day=1) - dt.timedelta(days=1)
     if files is not None:
-        written = demo_ingest.write_files(files, reports=reports, seed=seed, months=months, end=last)
+        written = demo_ingest.write_files(
+            files, reports=reports, seed=seed, months=months, end=last, format=file_format
+        )
         if as_json:
             _emit(written.to_dict())
         else:
@@ -161,7 +163,7 @@ def demo(
     engine = _ready()
     if if_empty:
         with engine.connect() as conn:
-            if territories.all_territories(conn):
+            if not territories.wants_demo(conn):
                 if as_json:
                     _emit({"loaded": False, "reason": "the store is not empty"})
                 else:
@@ -169,7 +171,13 @@ def demo(
                 return
     with _bar("Simulating and loading", as_json) as progress:
         result = demo_ingest.load_demo(
-            engine, reports=reports, seed=seed, months=months, end=last, progress=progress
+            engine,
+            reports=reports,
+            seed=seed,
+            months=months,
+            end=last,
+            format=file_format,
+            progress=progress,
         )
     if as_json:
         _emit({"loaded": True, **result.to_dict()})

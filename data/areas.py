@@ -21,7 +21,7 @@ import pandas as pd
 import shapely
 from sqlalchemy import Connection, text
 
-from data import assignment, territories
+from data import assignment, columns, territories
 from data.vocabulary import LEVELS
 from geo import boundaries
 from geo.errors import InputError
@@ -216,6 +216,7 @@ def replace_set(
         study_area = territories.study_area(conn, territory_id)
         outcome = assignment.assign_reports(conn, territory_id, current, study_area)
     territories.bump_version(conn, territory_id)
+    columns.refresh(conn, territory_id)
     return AreaSetResult(
         id=set_id,
         level=level,

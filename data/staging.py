@@ -87,7 +87,7 @@ _POINT = "CASE WHEN s.lon IS NULL THEN NULL ELSE ST_SetSRID(ST_MakePoint(s.lon, 
 
 # Places where a geocoder puts what it cannot find (Flag.DEFAULT_POINT). A real place has
 # its own habits; a default point holds a random draw of everything. So a point is one when
-# it holds at least PILE reports and five times as many as the busiest hundredth of points,
+# it holds at least PILE reports and five times as many as the busiest hundredth of fine cells,
 # and its number of kinds is at least SHARE of what a random draw of as many reports from
 # the whole batch would show (rarefaction: sum of 1 - (1 - p_i)^n; Hurlbert 1971).
 DEFAULT_POINT_PILE = 20
@@ -200,7 +200,7 @@ class Stage:
     def write(self, rows: pl.DataFrame, raw: pl.DataFrame, refused: pl.DataFrame) -> None:
         """Add a chunk: rows of STAGE_SCHEMA, blocks of RAW_SCHEMA, faults of QUARANTINE_SCHEMA."""
         _copy(self.conn, "stage", rows, jsonb=("notes",))
-        _copy(self.conn, "report_raw", raw, jsonb=("rows",))
+        _copy(self.conn, "report_raw", raw)
         _copy(self.conn, "stage_refused", refused, jsonb=("details", "row"))
         self.rows += rows.height
         self.refused += refused.height
@@ -240,24 +240,22 @@ class Stage:
 
     def _settle_repeats(self, digest_keys: bool) -> int:
         """Keep one staged row a key; returns how many were taken out."""
-        # Hash aggregate over the staged keys: no index, one pass.
+        # One pass over the staged keys, one join: `repeated` then holds only the rows in question.
         self._run(
             """CREATE TEMP TABLE repeated ON COMMIT DROP AS
-               SELECT reference FROM stage GROUP BY reference HAVING count(*) > 1"""
+               SELECT s.id, s.reference, s.content, s.line, s.status_at,
+                      row_number() OVER (PARTITION BY s.reference, s.content ORDER BY s.line) AS nth
+               FROM stage s JOIN (SELECT reference FROM stage GROUP BY reference HAVING count(*) > 1) AS r
+                 USING (reference)"""
         )
         if not self._scalar("SELECT count(*) FROM repeated"):
             return 0
-        exact = self._run(
-            """DELETE FROM stage s USING (
-                 SELECT id, row_number() OVER (PARTITION BY reference, content ORDER BY line) AS nth
-                 FROM stage JOIN repeated USING (reference)) AS d
-               WHERE s.id = d.id AND d.nth > 1"""
-        ).rowcount
+        exact = self._run("DELETE FROM stage s USING repeated r WHERE s.id = r.id AND r.nth > 1").rowcount
         if digest_keys:
             self._run(
                 """UPDATE stage s SET reference = s.reference || '#' || d.nth FROM (
                      SELECT id, row_number() OVER (PARTITION BY reference ORDER BY line) AS nth
-                     FROM stage JOIN repeated USING (reference)) AS d
+                     FROM repeated WHERE nth = 1) AS d
                    WHERE s.id = d.id AND d.nth > 1"""
             )
             return int(exact)
@@ -266,7 +264,7 @@ class Stage:
             """DELETE FROM stage s USING (
                  SELECT id, row_number() OVER (PARTITION BY reference
                           ORDER BY status_at DESC NULLS LAST, line DESC) AS nth
-                 FROM stage JOIN repeated USING (reference)) AS d
+                 FROM repeated WHERE nth = 1) AS d
                WHERE s.id = d.id AND d.nth > 1
                RETURNING s.reference, s.line, s.status, s.status_at"""
         ).all()
@@ -350,23 +348,27 @@ class Stage:
 
     def _flag_default_points(self) -> int:
         """Find geocoder's default points in this batch and flag all reports on known ones."""
+        # Piles by fine cell first (one integer to hash a row), then the points in the few that stand out.
         self._run(
             """CREATE TEMP TABLE pile ON COMMIT DROP AS
-               SELECT lon, lat, count(*) AS n FROM stage WHERE lon IS NOT NULL GROUP BY lon, lat"""
+               SELECT cell, count(*) AS n FROM stage WHERE cell IS NOT NULL GROUP BY cell"""
         )
         found = self._run(
-            """WITH hist AS (SELECT n, count(*) AS points FROM pile GROUP BY n),
+            """WITH hist AS (SELECT n, count(*) AS cells FROM pile GROUP BY n),
                  busy AS (SELECT min(n) AS n FROM (
-                   SELECT n, sum(points) OVER (ORDER BY n) AS below, sum(points) OVER () AS total
+                   SELECT n, sum(cells) OVER (ORDER BY n) AS below, sum(cells) OVER () AS total
                    FROM hist) AS h WHERE below >= 0.99 * total),
-                 suspects AS (SELECT pile.* FROM pile, busy
-                              WHERE pile.n >= greatest(CAST(:pile AS bigint), 5 * busy.n)),
-                 mix AS (SELECT type_no, count(*)::double precision / sum(count(*)) OVER () AS p
-                         FROM stage WHERE type_no IS NOT NULL GROUP BY type_no)
-               SELECT s.lon, s.lat, s.n, count(DISTINCT stage.type_no) AS kinds,
-                      (SELECT sum(1 - power(1 - p, s.n)) FROM mix) AS expected
-               FROM suspects s JOIN stage USING (lon, lat)
-               GROUP BY s.lon, s.lat, s.n""",
+                 floor AS (SELECT greatest(CAST(:pile AS bigint), 5 * n) AS n FROM busy),
+                 piles AS MATERIALIZED (
+                   SELECT s.lon, s.lat, s.type_no FROM stage s
+                   WHERE s.cell IN (SELECT cell FROM pile, floor WHERE pile.n >= floor.n)),
+                 mix AS MATERIALIZED (
+                   SELECT type_no, count(*)::double precision / sum(count(*)) OVER () AS p
+                   FROM stage WHERE type_no IS NOT NULL AND EXISTS (SELECT FROM piles) GROUP BY type_no),
+                 suspects AS (SELECT lon, lat, count(*) AS n, count(DISTINCT type_no) AS kinds
+                              FROM piles GROUP BY lon, lat)
+               SELECT s.*, (SELECT sum(1 - power(1 - p, s.n)) FROM mix) AS expected
+               FROM suspects s, floor WHERE s.n >= floor.n""",
             pile=DEFAULT_POINT_PILE,
         ).all()
         for row in found:

@@ -241,3 +241,14 @@ def slug(name: str | Path) -> str:
     while (shorter := _SUFFIXES.sub("", stem)) != stem:
         stem = shorter
     return re.sub(r"[\W_]+", "-", stem.casefold()).strip("-")[:80] or "territory"
+
+
+def wants_demo(conn: Connection) -> bool:
+    """Whether the store holds nothing, or only a demo whose load did not come to its reports."""
+    row = conn.execute(
+        text(
+            """SELECT count(*) FILTER (WHERE NOT simulated) AS real,
+                      (SELECT count(*) FROM batch) AS batches FROM territory"""
+        )
+    ).one()
+    return row.real == 0 and row.batches == 0

@@ -13,20 +13,31 @@ from ingest.result import Fault
 
 BLOCK_ROWS = 256  # landed rows are stored in blocks of this many
 SEPARATOR = "\x1f"  # joins the cells of a row before it is hashed; no text file uses it
+_ESCAPED = r'[\x00-\x1e"\\]'  # what JSON escapes, but for the separator
 
 
 def json_arrays(joined: pl.Series) -> pl.Series:
-    """Rows joined by the separator as JSON arrays of texts, escaped by polars in one pass."""
+    """Rows joined by the separator as JSON arrays of texts.
+
+    Most rows hold nothing that JSON escapes, and become arrays by one replacement; the
+    others are escaped by polars' own encoder.
+    """
     if joined.is_empty():
         return pl.Series([], dtype=pl.String)
-    # jsonb cannot hold NUL: readers refuse such rows, a typed source may still bring one.
-    text = pl.DataFrame({"v": joined.str.replace_all("\x00", "␀", literal=True)})
-    encoded = text.select(pl.struct("v").struct.json_encode().alias("j"))
-    return encoded.select(
-        pl.lit("[")
-        + pl.col("j").str.slice(5).str.strip_suffix("}").str.replace_all("\\u001f", '","', literal=True)
-        + pl.lit("]")
-    ).to_series()
+    plain = pl.lit('["') + pl.col("v").str.replace_all(SEPARATOR, '","', literal=True) + pl.lit('"]')
+    arrays = pl.DataFrame({"v": joined}).select(plain).to_series()
+    odd = joined.str.contains(_ESCAPED)
+    if odd.any():
+        # jsonb cannot hold NUL: readers refuse such rows, a typed source may still bring one.
+        text = pl.DataFrame({"v": joined.filter(odd).str.replace_all("\x00", "␀", literal=True)})
+        encoded = text.select(pl.struct("v").struct.json_encode().alias("j"))
+        escaped = encoded.select(
+            pl.lit("[")
+            + pl.col("j").str.slice(5).str.strip_suffix("}").str.replace_all("\\u001f", '","', literal=True)
+            + pl.lit("]")
+        ).to_series()
+        arrays = arrays.scatter(odd.arg_true(), escaped)
+    return arrays
 
 
 def blocks(batch_id: int, lines: pl.Series, arrays: pl.Series) -> pl.DataFrame:

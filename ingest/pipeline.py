@@ -21,7 +21,7 @@ import xxhash
 from sqlalchemy import Connection, Engine
 
 from data import areas as area_store
-from data import batches, schema, territories
+from data import batches, columns, schema, territories
 from data.elements import alias_pairs, element_entries
 from data.staging import MergeCounts, Stage, TypeEntry, loading_engine
 from data.vocabulary import Classified
@@ -283,6 +283,7 @@ class _Run:
         )
         if counts.accepted or counts.updated:
             territories.bump_version(self.conn, self.territory.id)
+            columns.refresh(self.conn, self.territory.id)
         return result
 
     def _describe(self, counts: MergeCounts) -> None:

@@ -424,7 +424,10 @@ class Preparer:
                 names[level] = values
         placed = self.placer.place(lon, lat, names)
         if placed.far.any():
-            where = pl.Series([f"{x:.5f}, {y:.5f}" for x, y in zip(lon, lat, strict=True)])
+            shown_points = [""] * n
+            for row in np.flatnonzero(placed.far):
+                shown_points[row] = f"{lon[row]:.5f}, {lat[row]:.5f}"
+            where = pl.Series(shown_points)
             named = [column.name for column in columns if column is not None]
             faults.add("outside_study_area", named[0] if named else None, placed.far, where)
         return placed, notes, flags

@@ -107,6 +107,7 @@ def payload(
     minor: Outlines | None,
     minor_names: Sequence[str],
     bounds: Sequence[Sequence[float]] | None,
+    extent: Sequence[Sequence[float]] | None,
     fit: str,
     words: Mapping[str, Any],
     language: str,
@@ -123,7 +124,8 @@ def payload(
     cell_km2 : mean area of a cell by resolution, km².
     outlines, labels : areas with name, count and area, in one order.
     minor, minor_names : thinner outlines that appear when zoomed in, if any.
-    bounds : ((south, west), (north, east)) to fit at first, decimal degrees.
+    bounds, extent : ((south, west), (north, east)) in decimal degrees: what to fit at
+        first, and everything there is.
     fit : the map fits ``bounds`` again when this text changes.
     words : the layer's words in the reader's language.
     language : ``ar`` or ``en``; ``ar`` is drawn right to left, digits stay Latin.
@@ -148,6 +150,7 @@ def payload(
             if minor is None
             else {"rings": minor.rings, "at": minor.labels.round(5).tolist(), "names": list(minor_names)},
             "bounds": bounds,
+            "extent": extent,
             "fit": fit,
             "words": words,
             "language": language,

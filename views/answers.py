@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 MAIN_LEVELS = ("municipality", "governorate", "district", "amana", "region")
 RANKED_CELLS = 12
 RANK_RESOLUTION = 8  # about 0.7 km², a few streets: where a crew would go
+WIDE_DEGREES = 2.0
 MINOR_LIMIT = 4_000  # more thin outlines than this are not sent
 MAP_CELLS = 40_000  # cells of the finest level; all levels together are about 1.2 times that
 
@@ -149,18 +150,49 @@ def _names_at(
     return names
 
 
-def _bounds(counts: CellCounts, frame: gpd.GeoDataFrame | None) -> list[list[float]] | None:
-    """What to fit first: the middle 98 % of the cells in each direction, else the areas."""
-    if counts.levels and len(found := counts.levels[min(7, max(counts.levels))].cells):
-        lng, lat = centres(found)
-        south, north = np.quantile(lat, [0.01, 0.99])
-        west, east = np.quantile(lng, [0.01, 0.99])
-        pad = 0.02
-        return [[float(south) - pad, float(west) - pad], [float(north) + pad, float(east) + pad]]
+Box = list[list[float]]
+
+
+def first_view(counts: CellCounts, frame: gpd.GeoDataFrame | None) -> tuple[Box | None, Box | None]:
+    """What the map shows at first, and everything: ((south, west), (north, east)) in degrees.
+
+    Everything is the box of the areas and of 99 % of the reports, for single points far
+    out would shrink the rest. Where the reports are scattered over a wide country, the
+    first view is the box of the middle 88 % in each direction instead.
+    """
+    boxes = []
     if frame is not None and len(frame):
-        west, south, east, north = (float(v) for v in frame.total_bounds)
-        return [[south, west], [north, east]]
-    return None
+        boxes.append(frame.total_bounds)
+    found = counts.levels.get(min(7, max(counts.levels, default=0)))
+    if found is None or not len(found.cells):
+        return (None, None) if not boxes else (_box(*boxes[0]), _box(*boxes[0]))
+    lng, lat = centres(found.cells)
+    reach = np.sqrt(found.km2) / 111  # the cell's own width, in degrees of latitude
+
+    def around(share: float) -> tuple[float, float, float, float]:
+        west, east = _weighted(lng, found.counts, share)
+        south, north = _weighted(lat, found.counts, share)
+        return west - reach, south - reach, east + reach, north + reach
+
+    core, most = around(0.75), around(0.99)
+    boxes.append(np.array(most))
+    each = np.array(boxes)
+    extent = (*each[:, :2].min(axis=0), *each[:, 2:].max(axis=0))
+    wide = max(most[2] - most[0], most[3] - most[1]) > WIDE_DEGREES
+    scattered = (most[2] - most[0]) * (most[3] - most[1]) > 4 * (core[2] - core[0]) * (core[3] - core[1])
+    return _box(*(core if wide and scattered else extent)), _box(*extent)
+
+
+def _box(west: float, south: float, east: float, north: float) -> Box:
+    return [[round(float(south), 4), round(float(west), 4)], [round(float(north), 4), round(float(east), 4)]]
+
+
+def _weighted(values: Floats, weights: NDArray[np.int64], share: float) -> tuple[float, float]:
+    """The ends of the middle ``share`` of (n,) weighted values."""
+    order = np.argsort(values)
+    total = np.cumsum(weights[order])
+    ends = np.searchsorted(total, [total[-1] * (1 - share) / 2, total[-1] * (1 + share) / 2])
+    return float(values[order][ends[0]]), float(values[order][min(ends[1], len(values) - 1)])
 
 
 @st.cache_data(max_entries=16, show_spinner=False)
@@ -204,6 +236,7 @@ def map_payload(
         if 0 < len(small) <= MINOR_LIMIT:
             minor = _outlines(version, query.territory_id, "district", 25_000)
             names = [words.pick(a, e) for a, e in zip(small["name_ar"], small["name_en"], strict=True)]
+    bounds, extent = first_view(cells(version, whole), frame)
     packed = hexpack.pack(
         {
             r: hexpack.Level(v.cells, v.counts, hexpack.positions(v.area_ids, main.ids))
@@ -218,7 +251,8 @@ def map_payload(
         labels=labels,
         minor=minor,
         minor_names=names,
-        bounds=_bounds(cells(version, whole), frame),
+        bounds=bounds,
+        extent=extent,
         fit=fit,
         words=layer_words(words, illustrative=ranked.illustrative),
         language=language,

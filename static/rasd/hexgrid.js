@@ -8,8 +8,8 @@
   const CHUNK = 40;           // cells a path: one path with all of them fills 40 times slower
   const FONT = '"IBM Plex Sans Arabic","Noto Sans Arabic",sans-serif';
   const THEMES = {
-    light: { ground: '#e3eaed', land: '#fbfaf6', edge: '#5f6f69', minor: '#b3bdb8', text: '#22312c', halo: 'rgba(255,255,255,.92)', gap: 'rgba(255,255,255,.55)', hover: '#10211b', pick: '#0b1613', pickHalo: '#ffffff' },
-    dark: { ground: '#0b1013', land: '#182024', edge: '#8b9b97', minor: '#3c4a4c', text: '#eef4f1', halo: 'rgba(10,15,17,.9)', gap: 'rgba(10,15,17,.5)', hover: '#ffffff', pick: '#ffffff', pickHalo: '#0a0f11' }
+    light: { ground: '#e8ebe9', land: '#fbfaf6', edge: '#5f6f69', minor: '#b3bdb8', text: '#22312c', halo: 'rgba(255,255,255,.92)', gap: 'rgba(255,255,255,.55)', hover: '#10211b', pick: '#0b1613', pickHalo: '#ffffff' },
+    dark: { ground: '#0c1112', land: '#182024', edge: '#8b9b97', minor: '#3c4a4c', text: '#eef4f1', halo: 'rgba(10,15,17,.9)', gap: 'rgba(10,15,17,.5)', hover: '#ffffff', pick: '#ffffff', pickHalo: '#0a0f11' }
   };
 
   function Reader(base64) {
@@ -117,6 +117,8 @@
       map.on('dragstart', () => { this._moved = true; });
       map.on('zoomstart', () => { if (!this._auto) this._moved = true; });
       map.on('moveend', this._settled, this);
+      // The frame's height comes from a style sheet that may arrive after the map was measured.
+      new ResizeObserver(() => map.invalidateSize({ animate: false, pan: false })).observe(box);
       map.on('resize', () => { if (!this._moved && this.o) this.fitAll(); });
       const recheck = () => { this._theme(); this._keepAddress(); };
       // The page tells its frames neither of a new theme nor of a rewritten address: look now and then.
@@ -146,9 +148,9 @@
       const start = first && (kept && kept.fit === this.o.fit ? kept.pick : this.o.pick);
       if (start) this._pick(start.area ? this._areaById(start.area) : this._cellAt(start.lat, start.lng, start.res));
     },
-    fitAll: function () {
-      if (!this.o || !this.o.bounds) return;
-      this._auto = true; this._map.fitBounds(this.o.bounds, { animate: false, padding: [14, 14], maxZoom: 15 }); this._auto = false;
+    fitAll: function (whole) {                      // at first where most reports are; the button shows all
+      const bounds = this.o && (whole ? this.o.extent : this.o.bounds); if (!bounds) return;
+      this._auto = true; this._map.fitBounds(bounds, { animate: false, padding: [14, 14], maxZoom: 15 }); this._auto = false;
     },
 
     /* ---- place in the address: after the #, which the server never sees ---- */
@@ -195,7 +197,7 @@
       this._home.onAdd = () => {
         const bar = L.DomUtil.create('div', 'leaflet-bar'), a = L.DomUtil.create('a', 'rasd-home', bar);
         a.href = '#'; a.title = w.all; a.setAttribute('role', 'button'); a.setAttribute('aria-label', w.all);
-        L.DomEvent.on(a, 'click', (e) => { L.DomEvent.stop(e); this._moved = false; this.fitAll(); this._forget(); });
+        L.DomEvent.on(a, 'click', (e) => { L.DomEvent.stop(e); this._moved = false; this.fitAll(true); this._forget(); });
         return bar;
       };
       this._home.addTo(map);
@@ -284,8 +286,12 @@
       return path;
     },
     _lines: function (areas, ctx, b, W, o, colour, weight) {
-      ctx.strokeStyle = colour; ctx.lineWidth = weight;
-      for (const a of areas) if (this._seen(a, W, o, b)) ctx.stroke(this._path(a, W, o));
+      for (const a of areas) {
+        if (!this._seen(a, W, o, b)) continue;
+        const tiny = (a.x1 - a.x0) * W < 40;        // a strong line would hide a small area
+        ctx.strokeStyle = tiny ? this._t.minor : colour; ctx.lineWidth = tiny ? 0.8 : weight;
+        ctx.stroke(this._path(a, W, o));
+      }
     },
     _minorShown: function (W) {                     // when a middling one is wide enough for a word
       if (this._minorWidth === undefined || this._minorOf !== this._minor) { const w = this._minor.map((a) => a.x1 - a.x0).sort((p, q) => p - q); this._minorWidth = w[w.length >> 1]; this._minorOf = this._minor; }
@@ -293,18 +299,25 @@
     },
     _names: function (ctx, b, W, o, minor) {
       const taken = [], t = this._t; ctx.textAlign = 'center'; ctx.textBaseline = 'middle'; ctx.lineJoin = 'round'; ctx.direction = this.o.rtl ? 'rtl' : 'ltr';
-      const put = (areas, font, size, slack) => {
-        ctx.font = font;
-        for (const a of [...areas].sort((p, q) => (q.x1 - q.x0) - (p.x1 - p.x0))) {
-          const x = a.lx * W - o.x, y = a.ly * W - o.y; if (!a.name || x < b.min.x || x > b.max.x || y < b.min.y || y > b.max.y) continue;
-          const w = ctx.measureText(a.name).width; if (w > (a.x1 - a.x0) * W * slack) continue;
-          const box = [x - w / 2 - 4, y - size * 0.75, x + w / 2 + 4, y + size * 0.75];
-          if (taken.some((q) => box[0] < q[2] && box[2] > q[0] && box[1] < q[3] && box[3] > q[1])) continue;
-          taken.push(box); ctx.strokeStyle = t.halo; ctx.lineWidth = 3.5; ctx.strokeText(a.name, x, y); ctx.fillStyle = t.text; ctx.fillText(a.name, x, y);
-        }
+      const word = (name, x, y, size) => {          // false where another word stands already
+        const w = ctx.measureText(name).width, box = [x - w / 2 - 4, y - size * 0.75, x + w / 2 + 4, y + size * 0.75];
+        if (box[2] < b.min.x || box[0] > b.max.x || box[3] < b.min.y || box[1] > b.max.y) return false;
+        if (taken.some((q) => box[0] < q[2] && box[2] > q[0] && box[1] < q[3] && box[3] > q[1])) return false;
+        taken.push(box); ctx.strokeStyle = t.halo; ctx.lineWidth = 3.5; ctx.strokeText(name, x, y); ctx.fillStyle = t.text; ctx.fillText(name, x, y);
+        return true;
       };
-      put(this._areas, '600 12.5px ' + FONT, 14, 1.25);
-      if (minor) put(this._minor, '500 11px ' + FONT, 12, 1.1);
+      const inside = (areas, size, slack) => areas.filter((a) => {
+        if (!a.name) return false;
+        if (ctx.measureText(a.name).width > (a.x1 - a.x0) * W * slack) return true;
+        word(a.name, a.lx * W - o.x, a.ly * W - o.y, size);
+        return false;
+      });
+      ctx.font = '600 12.5px ' + FONT;
+      const small = inside([...this._areas].sort((p, q) => (q.x1 - q.x0) - (p.x1 - p.x0)), 14, 1.25);
+      if (minor) { ctx.font = '500 11px ' + FONT; inside([...this._minor].sort((p, q) => (q.x1 - q.x0) - (p.x1 - p.x0)), 12, 1.1); }
+      // Areas too small for their name have it below them, those with most reports first.
+      ctx.font = '500 11.5px ' + FONT; let left = 10;
+      for (const a of small.sort((p, q) => q.count - p.count)) if (left && a.count && word(a.name, a.lx * W - o.x, a.y1 * W - o.y + 10, 12)) left--;
     },
 
     /* ---- what is under a point ---- */
@@ -395,7 +408,7 @@
       if (e.target !== this._map.getContainer()) return;
       if (e.key === 'Enter' || e.key === ' ') { const h = this._hit(this._map.getCenter()); if (h) { this._pick(h); this._send(h); this._announce(h); } L.DomEvent.stop(e); }
       if (e.key === 'Escape' && this._picked) { this.clear(); L.DomEvent.stop(e); }
-      if (e.key === 'Home') { this._moved = false; this.fitAll(); this._forget(); L.DomEvent.stop(e); }
+      if (e.key === 'Home') { this._moved = false; this.fitAll(true); this._forget(); L.DomEvent.stop(e); }
     },
     _say: function () { if (!this.o) return; const h = this._hit(this._map.getCenter()); this._tip(h); this._announce(h); },
     _announce: function (h) { this._live.textContent = h ? this._lines_of(h).filter(Boolean).join(', ') : this.o.words.nothing; }

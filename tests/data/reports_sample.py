@@ -201,12 +201,14 @@ def make_sample(conn: Connection, rows: int = ROWS, seed: int = 5) -> Sample:
     conn.execute(
         insert(ReportEvent),
         [
-            {"report_id": i, "seq": seq, "status": status, "batch_id": batch, "at": at}
+            {
+                "report_id": i,
+                "seq": 1,
+                "status": record["status"],
+                "batch_id": batch,
+                "at": record["closed_at"],
+            }
             for i, record in zip(ids, records, strict=True)
-            for seq, status, at in (
-                (1, int(Status.RECEIVED), record["opened_at"]),
-                (2, record["status"], record["closed_at"]),
-            )
         ],
     )
     # Another territory's reports must never be counted.

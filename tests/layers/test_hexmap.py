@@ -57,6 +57,7 @@ def example(**changes: object) -> str:
         "minor": None,
         "minor_names": [],
         "bounds": [[26, 49], [27, 50]],
+        "extent": [[25, 48], [28, 51]],
         "fit": "t",
         "words": words(),
         "language": "ar",

@@ -164,13 +164,16 @@ def test_changing_the_language_keeps_the_frame_and_turns_the_words(new_page: New
 @pytest.mark.parametrize("language", ["ar", "en"])
 def test_a_phone_shows_no_sideways_scroll_and_figures_two_by_two(new_page: NewPage, language: str) -> None:
     view = new_page(width=400, height=820)
-    view.open(f"/?lang={language}")
+    frame = view.open(f"/?lang={language}")
     main = "document.querySelector('[data-testid=stMain]')"
     assert view.page.evaluate("document.documentElement.scrollWidth") <= 400
     assert view.page.evaluate(f"{main}.scrollWidth <= {main}.clientWidth")
     boxes = [card.bounding_box() for card in view.page.locator(".rd-kpi").all()]
     assert len(boxes) == 4
     assert len({round(b["y"]) for b in boxes}) == 2
+    # The map knows its own height, so everything it was fitted to is in sight.
+    assert frame.evaluate("rasd._map.getSize().y === document.documentElement.clientHeight")
+    assert frame.evaluate("rasd._map.getBounds().contains(rasd.o.bounds)")
 
 
 def test_markup_in_names_is_shown_as_text(new_page: NewPage, city: City) -> None:

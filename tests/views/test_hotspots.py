@@ -6,16 +6,21 @@ import datetime as dt
 from pathlib import Path
 from typing import Any
 
+import geopandas as gpd
 import h3
+import numpy as np
 import pytest
+import shapely
 import streamlit as st
 from streamlit.testing.v1 import AppTest
 
-from data.maps import CellDetail, LeftOut, Part
+from data.maps import CellCounts, CellDetail, CellLevel, LeftOut, Part
+from data.query import ReportQuery
 from data.summaries import AreaRank, Headline, MonthCount
+from geo.cells import cells_of
 from tests.conftest import forget_settings
-from tests.views.sample_city import HOSTILE, build_city
-from views import cards, downloads, filters, hotspots
+from tests.views.sample_city import HOSTILE, City, build_city
+from views import answers, cards, downloads, filters, hotspots
 from views.words import Words
 
 APP = str(Path(__file__).resolve().parent.parent.parent / "app.py")
@@ -60,16 +65,14 @@ def test_a_territory_without_reports_still_shows_its_page(store: Any) -> None:
     assert "No reports in this territory yet" in shown(open_page(lang="en"))
 
 
-def test_simulated_data_is_said_to_be_so_and_real_data_is_not(store: Any) -> None:
-    build_city(store.engine)
+def test_simulated_data_is_said_to_be_so_and_real_data_is_not(city: City) -> None:
     for language, words in (("ar", "بيانات محاكاة"), ("en", "Simulated data")):
         assert words in shown(open_page(lang=language))
         assert words not in shown(open_page(lang=language, territory="other"))
     assert "not official" in shown(open_page(lang="en"))
 
 
-def test_filters_come_from_the_address_and_go_back_to_it(store: Any) -> None:
-    build_city(store.engine)
+def test_filters_come_from_the_address_and_go_back_to_it(city: City) -> None:
     page = open_page(lang="en", group="A", channel="citizen", defaults="1")
     assert page.multiselect(key="group").value == ["A"]
     assert page.multiselect(key="channel").value == ["citizen"]
@@ -103,21 +106,18 @@ def test_filters_come_from_the_address_and_go_back_to_it(store: Any) -> None:
         {"group": "\x00"},
     ],
 )
-def test_an_address_typed_wrong_is_read_as_far_as_it_goes(store: Any, wrong: dict[str, str]) -> None:
-    build_city(store.engine)
+def test_an_address_typed_wrong_is_read_as_far_as_it_goes(city: City, wrong: dict[str, str]) -> None:
     assert "rd-kpi" in shown(open_page(**wrong))
 
 
-def test_a_filter_that_leaves_nothing_says_so(store: Any) -> None:
-    build_city(store.engine)
+def test_a_filter_that_leaves_nothing_says_so(city: City) -> None:
     page = open_page(lang="en", period="custom", **{"from": "2025-01-15", "to": "2025-01-15"})
     page.multiselect(key="group").set_value(["A"]).run()
     page.multiselect(key="element").set_value(["B1"]).run()
     assert "No report fits these filters" in shown(page)
 
 
-def test_the_page_opens_on_the_territory_with_the_newest_reports(store: Any) -> None:
-    build_city(store.engine)
+def test_the_page_opens_on_the_territory_with_the_newest_reports(city: City) -> None:
     page = open_page(lang="en")
     assert page.selectbox(key="territory").value == "town"
     page.selectbox(key="territory").set_value("other").run()
@@ -130,7 +130,7 @@ def test_a_new_data_version_shows_at_the_next_run(store: Any) -> None:
     page = open_page(lang="en")
     before = shown(page)
     with store.engine.begin() as conn:
-        conn.exec_driver_sql(f"DELETE FROM report WHERE territory_id = {city.territory} AND id % 2 = 0")
+        conn.exec_driver_sql(f"DELETE FROM report WHERE territory_id = {city.territory} AND mod(id, 2) = 0")
         conn.exec_driver_sql(f"UPDATE territory SET data_version = 2 WHERE id = {city.territory}")
     page.run()
     assert shown(page) != before
@@ -223,8 +223,7 @@ def test_what_is_left_out_is_said_with_its_reasons() -> None:
     assert "nothing" in cards.shown(Words("en"), 3, LeftOut(0, 0, 0))
 
 
-def test_a_very_large_download_is_left_to_the_command_line(store: Any, monkeypatch) -> None:
-    build_city(store.engine)
+def test_a_very_large_download_is_left_to_the_command_line(city: City, monkeypatch) -> None:
     monkeypatch.setattr(downloads, "REPORT_LIMIT", 10)
     page = open_page(lang="en")
     page.selectbox(key="dl_what").set_value("reports").run()
@@ -233,8 +232,31 @@ def test_a_very_large_download_is_left_to_the_command_line(store: Any, monkeypat
 
 @pytest.mark.parametrize("form", ["geojson", "gpkg", "csv"])
 @pytest.mark.parametrize("what", ["cells", "reports"])
-def test_every_download_can_be_made(store: Any, what: str, form: str) -> None:
-    from data.query import ReportQuery
-
-    city = build_city(store.engine)
+def test_every_download_can_be_made(city: City, what: str, form: str) -> None:
     assert len(downloads.make(what, ReportQuery(city.territory), 7, form)) > 500
+
+
+def counts_at(points: list[tuple[float, float]], reports: list[int]) -> CellCounts:
+    lng, lat = np.array(points).T
+    cells = cells_of(lng, lat, 7)
+    order = np.argsort(cells)
+    level = CellLevel(cells[order], np.array(reports, dtype=np.int64)[order], np.zeros(len(cells), int), 5.0)
+    return CellCounts({7: level}, sum(reports), LeftOut(0, 0, 0))
+
+
+def test_the_first_view_holds_a_city_whole_and_a_scattered_country_where_the_reports_are() -> None:
+    rng = np.random.default_rng(5)
+    city = [(50 + x, 26 + y) for x, y in rng.uniform(-0.1, 0.1, (200, 2))]
+    first, everything = answers.first_view(counts_at(city, [5] * 200), None)
+    assert first == everything
+    far = [(45.0, 29.0), (46.0, 24.0), (44.0, 30.0)]
+    first, everything = answers.first_view(counts_at(city + far, [5] * 200 + [10] * 3), None)
+    assert first[0][0] > 25.7 and first[0][1] > 49.7 and first[1][0] < 26.3 and first[1][1] < 50.3
+    assert everything[0][1] < 46.1
+
+
+def test_without_reports_the_first_view_is_the_areas() -> None:
+    none = CellCounts({}, 0, LeftOut(0, 0, 0))
+    assert answers.first_view(none, None) == (None, None)
+    frame = gpd.GeoDataFrame(geometry=[shapely.box(49, 26, 50, 27)], crs="EPSG:4326")
+    assert answers.first_view(none, frame) == ([[26, 49], [27, 50]], [[26, 49], [27, 50]])
