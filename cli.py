@@ -237,7 +237,7 @@ def ingest_reports_command(
         return
     if dry_run:
         out.print("Dry run: nothing was written.", style="bold")
-    out.print(f"Profile {result.profile}: {escape(result.profile_reason)}", highlight=False)
+    out.print(escape(result.profile_reason), highlight=False)
     for field, column in result.mapping.items():
         out.print(f"  {field:12} ← {escape(column)}", highlight=False)
     if result.unmatched:

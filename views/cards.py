@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from data.maps import CellDetail, LeftOut, Part
-from data.summaries import AreaRank, Headline, MonthCount
+from data.summaries import AreaRank, Choice, Headline, MonthCount
 from data.vocabulary import OPEN
 from views.words import Words, number, short
 
@@ -272,7 +272,13 @@ def cell_card(words: Words, detail: CellDetail) -> str:
     )
 
 
-def area_card(words: Words, row: AreaRank, headline: Headline | None, months: Sequence[MonthCount]) -> str:
+def area_card(
+    words: Words,
+    row: AreaRank,
+    headline: Headline | None,
+    months: Sequence[MonthCount],
+    kinds: Sequence[tuple[Choice, int]],
+) -> str:
     """What one area holds; ``headline`` is of its reports alone, None where that is not asked."""
     days = headline.median_days_to_close if headline else None
     facts = [
@@ -293,6 +299,12 @@ def area_card(words: Words, row: AreaRank, headline: Headline | None, months: Se
         f'<p class="rd-sub">{esc(words("card.area"))}</p>'
         f"<h3><bdi>{esc(words.pick(row.name_ar, row.name_en))}</bdi></h3></div>{_close(words)}</div>"
         + _facts(facts)
+        + parts(
+            words,
+            words("card.kinds"),
+            [(words.pick(kind.name_ar, kind.name_en), n) for kind, n in kinds],
+            row.count,
+        )
         + (f"<h4>{esc(words('card.months'))}</h4>{chart}" if chart else "")
         + "</div>"
     )

@@ -193,6 +193,7 @@ def _card(words: Words, version: int, query: ReportQuery) -> None:
                     row,
                     answers.headline(version, narrowed) if narrowed else None,
                     answers.monthly(version, narrowed) if narrowed else [],
+                    answers.kinds(version, narrowed) if narrowed else [],
                 )
             )
             return

@@ -118,7 +118,11 @@
       map.on('zoomstart', () => { if (!this._auto) this._moved = true; });
       map.on('moveend', this._settled, this);
       // The frame's height comes from a style sheet that may arrive after the map was measured.
-      new ResizeObserver(() => map.invalidateSize({ animate: false, pan: false })).observe(box);
+      new ResizeObserver(() => {
+        const at = this._moved && this._at;
+        map.invalidateSize({ animate: false, pan: false });
+        if (at) this._goTo(at);
+      }).observe(box);
       map.on('resize', () => { if (!this._moved && this.o) this.fitAll(); });
       const recheck = () => { this._theme(); this._keepAddress(); };
       // The page tells its frames neither of a new theme nor of a rewritten address: look now and then.
@@ -144,9 +148,13 @@
       const kept = parent.rasdPlace, at = first && (kept && kept.fit === this.o.fit ? kept.at : this._address());
       if (!first) { this._pick(null); this._moved = false; this._forget(); }
       this._map.invalidateSize({ animate: false });
-      if (at) { this._moved = true; this._auto = true; this._map.setView([at[0], at[1]], at[2], { animate: false }); this._auto = false; } else this.fitAll();
+      if (at) this._goTo(at); else this.fitAll();
       const start = first && (kept && kept.fit === this.o.fit ? kept.pick : this.o.pick);
       if (start) this._pick(start.area ? this._areaById(start.area) : this._cellAt(start.lat, start.lng, start.res));
+    },
+    _goTo: function (at) {
+      this._moved = this._auto = true; this._map.setView([at[0], at[1]], at[2], { animate: false }); this._auto = false;
+      this._at = at; this._keepAddress();             // as asked for: Leaflet rounds its centre to whole pixels
     },
     fitAll: function (whole) {                      // at first where most reports are; the button shows all
       const bounds = this.o && (whole ? this.o.extent : this.o.bounds); if (!bounds) return;

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from streamlit.testing.v1 import AppTest
 
 from data.maps import CellCounts, CellDetail, CellLevel, LeftOut, Part
 from data.query import ReportQuery
-from data.summaries import AreaRank, Headline, MonthCount
+from data.summaries import AreaRank, Choice, Headline, MonthCount
 from geo.cells import cells_of
 from tests.conftest import forget_settings
 from tests.views.sample_city import HOSTILE, City, build_city
@@ -192,7 +193,7 @@ def test_every_piece_escapes_what_a_person_typed(language: str) -> None:
     months = [MonthCount(dt.date(2025, 1, 1), 3, 1, True)] * 2
     pieces = [
         cards.cell_card(words, detail(HOSTILE)),
-        cards.area_card(words, row, headline, months),
+        cards.area_card(words, row, headline, months, [(Choice("x", HOSTILE, HOSTILE, 3), 3)]),
         cards.ranked_areas(words, "municipality", [row]),
         cards.ranked_cells(words, 0.7, [cards.RankedCell(26, 50, 8, HOSTILE, HOSTILE, 3)]),
         cards.head(words, HOSTILE, HOSTILE),
@@ -221,6 +222,17 @@ def test_what_is_left_out_is_said_with_its_reasons() -> None:
     assert "without a usable place 30 (known by area only, counted in areas: 20)" in text
     assert "default point 5" in text
     assert "nothing" in cards.shown(Words("en"), 3, LeftOut(0, 0, 0))
+
+
+def test_the_kinds_of_an_area_add_up_to_its_reports(city: City) -> None:
+    st.cache_data.clear()
+    query = ReportQuery(city.territory, municipalities=(city.municipalities[0],))
+    found = answers.kinds(1, query)
+    assert {choice.key for choice, _ in found} == {"A", "B"}
+    assert sum(n for _, n in found) == answers.headline(1, query).reports > 0
+    assert [c.key for c, _ in answers.kinds(1, replace(query, groups=("B",)))] == ["B"]
+    foreign = answers.kinds(1, ReportQuery(city.second))
+    assert sum(n for _, n in foreign) == answers.headline(1, ReportQuery(city.second)).reports
 
 
 def test_a_very_large_download_is_left_to_the_command_line(city: City, monkeypatch) -> None:

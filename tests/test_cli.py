@@ -1,0 +1,115 @@
+"""The command line: help with an example everywhere, JSON for machines, honest exit codes."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import text
+
+from tests.ingest.bad_inputs import COMPANIONS, GOOD, OPENED, sheet
+
+ROOT = Path(__file__).resolve().parents[1]
+COMMANDS = [
+    ("up",), ("down",), ("status",), ("demo",), ("ingest", "reports"), ("ingest", "areas"),
+    ("quarantine",), ("export",),
+]  # fmt: skip
+
+
+def rasd(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "cli.py", *arguments], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+
+
+def answer(*arguments: str) -> dict[str, Any]:
+    done = rasd(*arguments, "--json")
+    assert done.returncode == 0, done.stderr
+    return dict(json.loads(done.stdout))
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
+def test_every_command_has_help_with_an_example_and_json(command: tuple[str, ...]) -> None:
+    shown = rasd(*command, "--help").stdout
+    assert f"Example: ./rasd {' '.join(command)}" in shown
+    assert "--json" in shown
+
+
+@pytest.fixture
+def loaded(store: Any, tmp_path: Path) -> dict[str, Any]:
+    path = tmp_path / "portal.csv"
+    path.write_text(sheet(*COMPANIONS, GOOD, GOOD | {"رقم البلاغ المجمع": "7", OPENED: "soon"}), encoding="utf-8")
+    return answer("ingest", "reports", str(path), "--territory", "test")
+
+
+def test_an_ingest_prints_one_object_with_counts_that_add_up(loaded: dict[str, Any]) -> None:
+    keys = "batch profile read accepted updated unchanged quarantined located seconds".split()
+    assert set(keys) <= set(loaded)
+    assert loaded["profile"] == "portal_ar"
+    assert (loaded["read"], loaded["accepted"], loaded["quarantined"]) == (7, 6, 1)
+
+
+def test_status_shows_version_counts_by_status_and_area_level_and_batches(loaded: dict[str, Any]) -> None:
+    found = answer("status")
+    assert found["schema_version"] == "0001"
+    assert found["reports_by_status"]["closed"] == 6
+    assert set(found["areas_by_level"]) >= {"municipality", "district"}
+    assert found["batches"][0]["id"] == loaded["batch"]
+    assert "territory" in rasd("status").stdout
+
+
+def test_quarantine_lists_by_reason_and_exports(loaded: dict[str, Any], tmp_path: Path) -> None:
+    found = answer("quarantine")
+    assert found["reasons"] == {"unreadable_date": 1}
+    assert found["rows"][0]["line"] == 8
+    for name in ("faults.csv", "faults.xlsx"):
+        assert answer("quarantine", "--export", str(tmp_path / name))["exported"] == 1
+        assert (tmp_path / name).stat().st_size > 0
+
+
+@pytest.mark.parametrize("suffix", ["csv", "geojson", "gpkg", "parquet", "xlsx"])
+def test_reports_and_cells_are_exported(suffix: str, loaded: dict[str, Any], tmp_path: Path) -> None:
+    reports = answer("export", str(tmp_path / f"reports.{suffix}"), "--territory", "test")
+    assert reports["rows"] == 6
+    if suffix != "xlsx":
+        answer("export", str(tmp_path / f"cells.{suffix}"), "--territory", "test", "--what", "cells")
+        assert (tmp_path / f"cells.{suffix}").stat().st_size > 0
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("ingest", "reports", "nowhere.csv"),
+        ("ingest", "areas", "nowhere.gpkg", "--level", "district"),
+        ("export", "x.csv", "--territory", "nowhere"),
+        ("export", "x.doc", "--territory", "test"),
+    ],
+    ids=" ".join,
+)
+def test_a_mistake_is_one_sentence_and_a_code_that_is_not_zero(
+    arguments: tuple[str, ...], loaded: dict[str, Any]
+) -> None:
+    done = rasd(*arguments)
+    assert done.returncode == 1
+    assert done.stderr.startswith("rasd: ") and "Traceback" not in done.stderr
+    as_json = rasd(*arguments, "--json")
+    assert as_json.returncode == 1
+    assert "error" in json.loads(as_json.stdout)
+
+
+def test_down_refuses_to_stop_a_server_that_is_not_ours(store: Any) -> None:
+    done = rasd("down")
+    assert done.returncode == 1 and "DATABASE_URL" in done.stderr
+
+
+def test_a_dry_run_shows_the_mapping_and_the_first_faults(store: Any, tmp_path: Path) -> None:
+    path = tmp_path / "portal.csv"
+    path.write_text(sheet(*COMPANIONS, GOOD | {OPENED: "soon"}), encoding="utf-8")
+    shown = rasd("ingest", "reports", str(path), "--dry-run", "--territory", "test").stdout
+    assert "nothing was written" in shown and "opened_at" in shown and "unreadable_date" in shown
+    with store.engine.connect() as conn:
+        assert conn.scalar(text("SELECT count(*) FROM batch")) == 0
