@@ -142,6 +142,9 @@ def demo(
     files: Annotated[
         Path | None, typer.Option("--files", help="Only write the files, to this folder.")
     ] = None,
+    file_format: Annotated[
+        str, typer.Option("--format", help="Format of the files: csv, csv.gz, csv.zst or xlsx.")
+    ] = "csv",
     if_empty: Annotated[
         bool, typer.Option("--if-empty", help="Do nothing unless the store is empty.")
     ] = False,
