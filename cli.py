@@ -18,7 +18,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
-from rich.table import Table
+from rich.table import Column, Table
 from sqlalchemy import Engine
 
 from data import database, exports, quarantine, schema, status, territories
@@ -41,6 +41,11 @@ Json = Annotated[bool, typer.Option("--json", help="Print one JSON object for ma
 TerritoryOption = Annotated[
     str | None, typer.Option("--territory", help="Code of the territory; found from the data when left out.")
 ]
+
+
+def _say(line: str, style: str | None = None) -> None:
+    """One line for people, as long as it is; whatever a file brought in it is plain text."""
+    out.print(escape(line), style=style, highlight=False, soft_wrap=True)
 
 
 def _emit(values: dict[str, Any]) -> None:
@@ -83,7 +88,7 @@ def up(as_json: Json = False) -> None:
     if as_json:
         _emit({"running": True, "database": address, "schema": schema.head()})
     else:
-        out.print(f"The store is ready: {escape(address)}, schema {schema.head()}.", soft_wrap=True)
+        _say(f"The store is ready: {address}, schema {schema.head()}.")
 
 
 @app.command(epilog="Example: ./rasd down")
@@ -96,7 +101,7 @@ def down(as_json: Json = False) -> None:
     if as_json:
         _emit({"stopped": stopped})
     else:
-        out.print("The private cluster is stopped." if stopped else "The private cluster was not running.")
+        _say("The private cluster is stopped." if stopped else "The private cluster was not running.")
 
 
 @app.command("status", epilog="Example: ./rasd status --json")
@@ -107,8 +112,8 @@ def show_status(as_json: Json = False) -> None:
     if as_json:
         _emit(found)
         return
-    out.print(f"Schema {found['schema_version']}, {found['postgresql']}, PostGIS {found['postgis']}")
-    table = Table("territory", "reports", "newest", "areas", "data")
+    _say(f"Schema {found['schema_version']}, {found['postgresql']}, PostGIS {found['postgis']}")
+    table = Table(Column("territory", no_wrap=True), "reports", "newest", "areas", "data")
     for place in found["territories"]:
         areas = ", ".join(f"{n} {level}" for level, n in place["areas"].items() if n)
         table.add_row(
@@ -120,13 +125,12 @@ def show_status(as_json: Json = False) -> None:
         )
     out.print(table)
     counts = ", ".join(f"{name} {count:,}" for name, count in found["reports_by_status"].items() if count)
-    out.print(f"Reports by status: {counts or 'none'}")
+    _say(f"Reports by status: {counts or 'none'}")
     for batch in found["batches"]:
-        out.print(
-            f"batch {batch['id']}: {escape(batch['file_name'])}, read {batch['read']:,} = accepted "
+        _say(
+            f"batch {batch['id']}: {batch['file_name']}, read {batch['read']:,} = accepted "
             f"{batch['accepted']:,} + updated {batch['updated']:,} + unchanged {batch['unchanged']:,} "
             f"+ quarantined {batch['quarantined']:,}",
-            highlight=False,
         )
 
 
@@ -161,7 +165,7 @@ def demo(
         if as_json:
             _emit(written.to_dict())
         else:
-            out.print(f"Wrote {reports:,} simulated reports to {escape(str(files))}.")
+            _say(f"Wrote {reports:,} simulated reports to {str(files)}.")
         return
     engine = _ready()
     if if_empty:
@@ -170,7 +174,7 @@ def demo(
                 if as_json:
                     _emit({"loaded": False, "reason": "the store is not empty"})
                 else:
-                    out.print("The store holds data already: no demo is loaded.")
+                    _say("The store holds data already: no demo is loaded.")
                 return
     with _bar("Simulating and loading", as_json) as progress:
         result = demo_ingest.load_demo(
@@ -185,7 +189,7 @@ def demo(
     if as_json:
         _emit({"loaded": True, **result.to_dict()})
     else:
-        out.print(
+        _say(
             f"Loaded {result.accepted:,} simulated reports of the Eastern Province in {result.seconds:.0f} s "
             f"({result.quarantined:,} dirty rows are in quarantine)."
         )
@@ -234,36 +238,31 @@ def ingest_reports_command(
             delimiter=delimiter,
             keep_personal=keep_personal,
         )
-    values = result.to_dict()
     if as_json:
-        _emit(values)
+        _emit(result.to_dict())
         return
     if dry_run:
-        out.print("Dry run: nothing was written.", style="bold")
-    out.print(escape(result.profile_reason), highlight=False)
+        _say("Dry run: nothing was written.", style="bold")
+    _say(result.profile_reason)
     for field, column in result.mapping.items():
-        out.print(f"  {field:12} ← {escape(column)}", highlight=False)
+        _say(f"  {field:12} ← {column}")
     if result.unmatched:
-        out.print(f"Kept in the landed row only: {escape(', '.join(result.unmatched))}", highlight=False)
+        _say(f"Kept in the landed row only: {', '.join(result.unmatched)}")
     if result.dropped_personal:
-        out.print(f"Dropped as personal: {escape(', '.join(result.dropped_personal))}", highlight=False)
+        _say(f"Dropped as personal: {', '.join(result.dropped_personal)}")
     for note in result.notes:
-        out.print(f"- {escape(note)}", highlight=False)
+        _say(f"- {note}")
     for fault in result.faults:
         proposal = f" Proposal: {fault.proposal}" if fault.proposal else ""
-        out.print(
-            escape(f"line {fault.line}: {fault.code}, column {fault.column}: {fault.value!r}.{proposal}"),
-            highlight=False,
-        )
-    out.print(
-        f"{escape(result.territory)}{' (simulated)' if result.simulated else ''}: read {result.read:,} = "
+        _say(f"line {fault.line}: {fault.code}, column {fault.column}: {fault.value!r}.{proposal}")
+    _say(
+        f"{result.territory}{' (simulated)' if result.simulated else ''}: read {result.read:,} = "
         f"accepted {result.accepted:,} + updated {result.updated:,} + unchanged {result.unchanged:,} + "
         f"quarantined {result.quarantined:,}; located {result.located:,}; {result.seconds:.1f} s",
         style="bold",
-        highlight=False,
     )
     if result.quarantined and not dry_run:
-        out.print(f"See them: ./rasd quarantine --batch {result.batch}", highlight=False)
+        _say(f"See them: ./rasd quarantine --batch {result.batch}")
 
 
 @ingest_app.command("areas", epilog="Example: ./rasd ingest areas districts.geojson --level district")
@@ -311,13 +310,12 @@ def ingest_areas_command(
         _emit(result.to_dict())
         return
     for note in result.notes:
-        out.print(f"- {escape(note)}", highlight=False)
-    out.print(
-        f"{escape(result.territory)}, {result.level}: read {result.read:,}, accepted {result.accepted:,}, "
+        _say(f"- {note}")
+    _say(
+        f"{result.territory}, {result.level}: read {result.read:,}, accepted {result.accepted:,}, "
         f"repaired {result.repaired:,}; overlaps {result.overlap_km2:.3f} km², gaps {result.gap_km2:.3f} km²; "
         f"{result.reassigned:,} reports assigned anew",
         style="bold",
-        highlight=False,
     )
 
 
@@ -348,15 +346,12 @@ def show_quarantine(
         return
     table = Table("reason", "rows")
     for item in counts:
-        table.add_row(escape(item.code), f"{item.rows:,}")
+        table.add_row(item.code, f"{item.rows:,}")
     out.print(table)
     for row in shown:
-        out.print(
-            escape(f"batch {row.batch_id}, {row.file_name}, line {row.line}: {', '.join(row.reasons)}"),
-            highlight=False,
-        )
+        _say(f"batch {row.batch_id}, {row.file_name}, line {row.line}: {', '.join(row.reasons)}")
     if export:
-        out.print(f"Wrote {written:,} rows to {escape(str(export))}.")
+        _say(f"Wrote {written:,} rows to {str(export)}.")
 
 
 @app.command("export", epilog="Example: ./rasd export cells.geojson --territory baltimore --what cells")
@@ -394,7 +389,7 @@ def export_command(
     if as_json:
         _emit({"file": str(file), "what": what, "territory": place.code, "rows": rows})
     else:
-        out.print(f"Wrote {what} of {escape(place.code)} to {escape(str(file))}.")
+        _say(f"Wrote {what} of {place.code} to {str(file)}.")
 
 
 def main() -> int:
@@ -404,7 +399,7 @@ def main() -> int:
     except RasdError as error:
         if "--json" in sys.argv:
             _emit({"error": str(error), "kind": type(error).__name__})
-        err.print(f"rasd: {escape(str(error))}", style="red", highlight=False, soft_wrap=True)
+        err.print(f"rasd: {str(error)}", style="red")
         return 1
     return 0
 

@@ -20,11 +20,15 @@ import numpy.typing as npt
 import shapely
 from sqlalchemy import Connection, text
 
+from data.query import parent_sql
+from geo.cells import cells_of
 from geo.errors import InputError
 from geo.locate import OUTSIDE, StudyArea
 
 #: Share of a file's points that must lie in or near a study area for the file to belong there.
 ENOUGH = 0.10
+_GROUND = 6  # resolution at which a territory without boundaries is known by its reports
+_GROUND_CELL = parent_sql(_GROUND)
 _SUFFIXES = re.compile(
     r"\.(gz|bz2|zst|zip|csv|tsv|txt|xlsx?|json|geojson|geojsonl|xml|gpkg|shp|fgb|kml|kmz|gml|(geo)?parquet)$",
     re.IGNORECASE,
@@ -208,11 +212,34 @@ def choose(
     for row in rows:
         where = StudyArea(shapely.from_wkb(bytes(row.shape))).classify(x, y, margin_m)
         shares.append((float(np.mean(where != OUTSIDE)), row.extent, row.code))
+    shares.extend(_shares_by_cells(conn, x, y, simulated))
     best = max((share for share, _, _ in shares), default=0.0)
     if best < ENOUGH:
         return None
     close = [(extent, -share, code) for share, extent, code in shares if share >= best - 0.02]
     return find(conn, min(close)[2])
+
+
+def _shares_by_cells(
+    conn: Connection, lon: npt.NDArray[np.float64], lat: npt.NDArray[np.float64], simulated: bool
+) -> list[tuple[float, float, str]]:
+    """For territories without boundaries: the share of points in cells (about 36 km²) of their reports."""
+    own = cells_of(lon, lat, _GROUND)
+    found: list[tuple[float, float, str]] = []
+    rows = conn.execute(
+        text(
+            f"""SELECT t.code, array_agg(DISTINCT {_GROUND_CELL}) AS cells
+                FROM territory t JOIN report r ON r.territory_id = t.id
+                WHERE t.simulated = :simulated AND t.study_area IS NULL AND r.cell IS NOT NULL
+                GROUP BY t.code ORDER BY t.code"""
+        ),
+        {"simulated": simulated},
+    )
+    for row in rows:
+        share = float(np.isin(own, np.array(row.cells, dtype=np.int64)).mean())
+        # The extent, in square degrees, only serves to prefer a city to its country.
+        found.append((share, len(row.cells) * 0.003, row.code))
+    return found
 
 
 def bump_version(conn: Connection, territory_id: int) -> int:

@@ -47,7 +47,7 @@ def loaded(store: Any, tmp_path: Path) -> dict[str, Any]:
 
 
 def test_an_ingest_prints_one_object_with_counts_that_add_up(loaded: dict[str, Any]) -> None:
-    keys = "batch profile read accepted updated unchanged quarantined located seconds".split()
+    keys = ["batch", "profile", "read", "accepted", "updated", "unchanged", "quarantined", "located", "seconds"]
     assert set(keys) <= set(loaded)
     assert loaded["profile"] == "portal_ar"
     assert (loaded["read"], loaded["accepted"], loaded["quarantined"]) == (7, 6, 1)

@@ -23,6 +23,9 @@ from views.words import Words
 PERIODS = ("all", "d30", "d90", "m12", "year", "last_year", "custom")
 KEYS = ("period", "from", "to", "group", "element", "type", "municipality", "district", "channel", "status")
 
+# Below this share of classified reports the source's own types are offered too.
+ENOUGH_CLASSIFIED = 0.98
+
 
 @dataclass(frozen=True, slots=True)
 class View:
@@ -105,7 +108,9 @@ def draw(words: Words, territory_id: int, choices: Choices) -> View:
     if choices.elements:
         groups = _pick(words, words("filters.groups"), "group", _labels(words, choices.groups))
         elements = _pick(words, words("filters.elements"), "element", _labels(words, choices.elements))
-    else:
+    # A source whose types have no counterpart in the taxonomy is filtered by its types as well.
+    classified = sum(c.count for c in choices.elements)
+    if classified < ENOUGH_CLASSIFIED * sum(c.count for c in choices.types):
         types = _pick(words, words("filters.types"), "type", _labels(words, choices.types))
     municipalities = _pick(
         words, words("filters.municipalities"), "municipality", _labels(words, choices.municipalities)

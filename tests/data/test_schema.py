@@ -83,5 +83,5 @@ def test_a_store_of_a_newer_version_is_refused_with_a_remedy(store: Any) -> None
         conn.execute(text("UPDATE alembic_version SET version_num = '9999'"))
     with pytest.raises(StoreError, match="newer Rasd"):
         schema.upgrade(store.engine)
-    with store.engine.connect() as conn, pytest.raises(StoreError, match="./rasd up"):
+    with store.engine.connect() as conn, pytest.raises(StoreError, match=r"\./rasd up"):
         schema.require_current(conn)

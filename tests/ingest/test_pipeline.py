@@ -258,6 +258,16 @@ def test_a_real_export_loads_with_no_profile_and_no_boundaries(
         assert dict(found) == months.to_dict()  # type: ignore[arg-type]
 
 
+def test_a_second_file_of_a_city_without_boundaries_joins_the_first_and_another_city_does_not(
+    store: Any, shared_data: Path
+) -> None:
+    found = [
+        ingest_reports(store.engine, shared_data / "exports" / name, now=NOW).territory for name in EXPORTS
+    ]
+    assert found[0] == found[1]
+    assert len(set(found)) == 3
+
+
 def test_kill_9_in_the_middle_leaves_nothing_and_the_next_run_completes(
     server: Any, store: Any, tmp_path: Path
 ) -> None:
