@@ -165,7 +165,7 @@ def demo(
         if as_json:
             _emit(written.to_dict())
         else:
-            _say(f"Wrote {reports:,} simulated reports to {str(files)}.")
+            _say(f"Wrote {reports:,} simulated reports to {files!s}.")
         return
     engine = _ready()
     if if_empty:
@@ -351,7 +351,7 @@ def show_quarantine(
     for row in shown:
         _say(f"batch {row.batch_id}, {row.file_name}, line {row.line}: {', '.join(row.reasons)}")
     if export:
-        _say(f"Wrote {written:,} rows to {str(export)}.")
+        _say(f"Wrote {written:,} rows to {export!s}.")
 
 
 @app.command("export", epilog="Example: ./rasd export cells.geojson --territory baltimore --what cells")
@@ -389,7 +389,7 @@ def export_command(
     if as_json:
         _emit({"file": str(file), "what": what, "territory": place.code, "rows": rows})
     else:
-        _say(f"Wrote {what} of {place.code} to {str(file)}.")
+        _say(f"Wrote {what} of {place.code} to {file!s}.")
 
 
 def main() -> int:
@@ -399,7 +399,7 @@ def main() -> int:
     except RasdError as error:
         if "--json" in sys.argv:
             _emit({"error": str(error), "kind": type(error).__name__})
-        err.print(f"rasd: {str(error)}", style="red")
+        err.print(f"rasd: {escape(str(error))}", style="red", highlight=False, soft_wrap=True)
         return 1
     return 0
 

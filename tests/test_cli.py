@@ -42,12 +42,24 @@ def test_every_command_has_help_with_an_example_and_json(command: tuple[str, ...
 @pytest.fixture
 def loaded(store: Any, tmp_path: Path) -> dict[str, Any]:
     path = tmp_path / "portal.csv"
-    path.write_text(sheet(*COMPANIONS, GOOD, GOOD | {"رقم البلاغ المجمع": "7", OPENED: "soon"}), encoding="utf-8")
+    path.write_text(
+        sheet(*COMPANIONS, GOOD, GOOD | {"رقم البلاغ المجمع": "7", OPENED: "soon"}), encoding="utf-8"
+    )
     return answer("ingest", "reports", str(path), "--territory", "test")
 
 
 def test_an_ingest_prints_one_object_with_counts_that_add_up(loaded: dict[str, Any]) -> None:
-    keys = ["batch", "profile", "read", "accepted", "updated", "unchanged", "quarantined", "located", "seconds"]
+    keys = [
+        "batch",
+        "profile",
+        "read",
+        "accepted",
+        "updated",
+        "unchanged",
+        "quarantined",
+        "located",
+        "seconds",
+    ]
     assert set(keys) <= set(loaded)
     assert loaded["profile"] == "portal_ar"
     assert (loaded["read"], loaded["accepted"], loaded["quarantined"]) == (7, 6, 1)

@@ -13,7 +13,7 @@ from sqlalchemy import Connection, insert, text
 
 from data.models import Area, AreaSet, Batch, Report, ReportEvent, Source, SourceType, Territory
 from data.query import ReportQuery
-from data.vocabulary import FINAL, Flag, Precision, Status
+from data.vocabulary import FINAL, Flag, Precision
 
 ZONE = "Asia/Riyadh"
 ROWS = 1500
