@@ -19,9 +19,11 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 from rich.table import Column, Table
-from sqlalchemy import Engine
+from sqlalchemy import Connection, Engine
+from sqlalchemy.exc import OperationalError
 
 from data import database, exports, quarantine, schema, status, territories
+from data.elements import element_entries
 from data.query import ReportQuery
 from data.settings import settings
 from geo.errors import InputError, RasdError
@@ -39,7 +41,10 @@ err = Console(stderr=True)
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object for machines.")]
 TerritoryOption = Annotated[
-    str | None, typer.Option("--territory", help="Code of the territory; found from the data when left out.")
+    str | None,
+    typer.Option(
+        "--territory", help="Code of the territory; found from the data, or the only one, when left out."
+    ),
 ]
 
 
@@ -75,6 +80,18 @@ def _ready() -> Engine:
     with engine.connect() as conn:
         schema.require_current(conn)
     return engine
+
+
+def _the_territory(conn: Connection, code: str | None) -> territories.Territory:
+    """The territory that is named, or the only one there is."""
+    known = territories.all_territories(conn)
+    found = [t for t in known if code is None or t.code == code]
+    if len(found) == 1:
+        return found[0]
+    listed = ", ".join(t.code for t in known) or "none yet"
+    if code is None:
+        raise InputError(f"Name the territory with --territory; the store holds: {listed}.")
+    raise InputError(f"There is no territory {code!r} in the store; it holds: {listed}.")
 
 
 @app.command(epilog="Example: ./rasd up")
@@ -252,6 +269,9 @@ def ingest_reports_command(
         _say(f"Dropped as personal: {', '.join(result.dropped_personal)}")
     for note in result.notes:
         _say(f"- {note}")
+    if result.flags:
+        flags = ", ".join(f"{name} {count:,}" for name, count in result.flags.items())
+        _say(f"Kept with a flag: {flags}")
     for fault in result.faults:
         proposal = f" Proposal: {fault.proposal}" if fault.proposal else ""
         _say(f"line {fault.line}: {fault.code}, column {fault.column}: {fault.value!r}.{proposal}")
@@ -319,7 +339,7 @@ def ingest_areas_command(
     )
 
 
-@app.command("quarantine", epilog="Example: ./rasd quarantine --export faults.xlsx")
+@app.command("quarantine", epilog="Example: ./rasd quarantine --batch 1 --export faults.xlsx")
 def show_quarantine(
     batch: Annotated[int | None, typer.Option(help="Only this batch.")] = None,
     export: Annotated[Path | None, typer.Option(help="Write the rows to a .csv or .xlsx file.")] = None,
@@ -368,10 +388,10 @@ def export_command(
     """Write reports or counts by cell to a file, safe to open in a spreadsheet."""
     format_name = file.suffix.lstrip(".").lower()
     with _ready().connect() as conn:
-        place = territories.find(conn, territory) if territory else territories.newest(conn)
-        if place is None:
-            known = ", ".join(t.code for t in territories.all_territories(conn)) or "none yet"
-            raise InputError(f"There is no territory {territory or ''!r} in the store; it holds: {known}.")
+        place = _the_territory(conn, territory)
+        unknown = sorted(set(element or ()) - {entry.code for entry in element_entries(conn)})
+        if unknown:
+            raise InputError(f"The taxonomy has no element {', '.join(unknown)}. Codes look like R04.")
         query = ReportQuery(
             place.id,
             start=start.date() if start else None,
@@ -380,7 +400,7 @@ def export_command(
         )
         if what == "cells":
             file.write_bytes(exports.export_cells(conn, query, resolution, format_name))
-            rows = None
+            rows = None  # cells: as many as the file holds
         elif what == "reports":
             with _bar(file.name, as_json) as progress:
                 rows = exports.export_reports(conn, query, format_name, file, progress=progress)
@@ -389,19 +409,36 @@ def export_command(
     if as_json:
         _emit({"file": str(file), "what": what, "territory": place.code, "rows": rows})
     else:
-        _say(f"Wrote {what} of {place.code} to {file!s}.")
+        _say(f"Wrote {what if rows is None else f'{rows:,} reports'} of {place.code} to {file!s}.")
+
+
+def _fail(message: str, kind: str, code: int = 1) -> int:
+    """Say what went wrong, to people and (with --json) to machines."""
+    if "--json" in sys.argv:
+        _emit({"error": message, "kind": kind})
+    err.print(f"rasd: {escape(message)}", style="red", highlight=False, soft_wrap=True)
+    return code
 
 
 def main() -> int:
-    """Entry point: errors that a person can mend are one sentence and exit code 1."""
+    """Entry point: errors that a person can mend are one sentence, never a traceback."""
     try:
-        app()
+        return int(app(prog_name="./rasd", standalone_mode=False) or 0)
     except RasdError as error:
+        return _fail(str(error), type(error).__name__)
+    except OperationalError as error:
+        reason = str(error.orig).strip().partition("\n")[0]
+        return _fail(
+            f"The database stopped answering ({reason}). Nothing of this command was written; run it again.",
+            "StoreError",
+        )
+    except typer.Abort:
+        return _fail("Stopped before it was done; nothing of this command was written.", "Abort", 130)
+    except typer.TyperException as error:  # an option or argument that is not one
         if "--json" in sys.argv:
-            _emit({"error": str(error), "kind": type(error).__name__})
-        err.print(f"rasd: {escape(str(error))}", style="red", highlight=False, soft_wrap=True)
-        return 1
-    return 0
+            _emit({"error": error.format_message(), "kind": "UsageError"})
+        error.show()
+        return error.exit_code
 
 
 if __name__ == "__main__":

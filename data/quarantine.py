@@ -119,13 +119,15 @@ def export(conn: Connection, path: Path, batch_id: int | None = None, open_only:
 
     Raises
     ------
-    InputError : the file's ending is neither, or its folder does not exist.
+    InputError : the file's ending is neither, its folder does not exist, or the rows come from
+        several sources: their columns mean different things and cannot be one file.
     """
     ending = path.suffix.lower()
     if ending not in (".csv", ".xlsx"):
         raise InputError(f"{path.name}: refused rows are written to .csv or .xlsx, not '{ending}'.")
     if not path.parent.is_dir():
         raise InputError(f"{path}: the folder does not exist; make it first.")
+    _require_one_source(conn, batch_id, open_only)
     columns = _columns(conn, batch_id, open_only)
     written = 0
     with (
@@ -136,6 +138,23 @@ def export(conn: Connection, path: Path, batch_id: int | None = None, open_only:
             sheet.write(frame)
             written += frame.height
     return written
+
+
+def _require_one_source(conn: Connection, batch_id: int | None, open_only: bool) -> None:
+    # Served by ix_quarantine_batch_id, pk_batch.
+    found = conn.execute(
+        text(
+            f"""SELECT b.source_id, max(b.id) AS batch, max(b.file_name) AS file, count(*) AS rows
+                FROM quarantine q JOIN batch b ON b.id = q.batch_id WHERE {_WHERE}
+                GROUP BY b.source_id ORDER BY 2"""
+        ),
+        {"batch": batch_id, "open_only": open_only},
+    ).all()
+    if len(found) > 1:
+        listed = "; ".join(f"--batch {row.batch} ({row.file}, {row.rows:,} rows)" for row in found)
+        raise InputError(
+            f"The refused rows come from {len(found)} sources, whose columns differ. Name a batch: {listed}."
+        )
 
 
 def _columns(conn: Connection, batch_id: int | None, open_only: bool) -> list[str]:

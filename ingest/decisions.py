@@ -41,12 +41,11 @@ class Decisions:
 
 def coordinate_columns(mapping: dict[str, str]) -> tuple[str | None, str | None, str | None]:
     """(longitude or x, latitude or y, single location column) as the file calls them."""
-    location = mapping.get("location")
-    if "longitude" in mapping and "latitude" in mapping:
-        return mapping["longitude"], mapping["latitude"], location
-    if location is None and "x" in mapping and "y" in mapping:
-        return mapping["x"], mapping["y"], None
-    return None, None, location
+    # Beside longitude and latitude a "location" is often an address: it would be no fault.
+    for lon, lat in (("longitude", "latitude"), ("x", "y")):
+        if lon in mapping and lat in mapping and (lon == "longitude" or "location" not in mapping):
+            return mapping[lon], mapping[lat], None
+    return None, None, mapping.get("location")
 
 
 def coordinate_series(
