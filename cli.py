@@ -437,7 +437,7 @@ def main() -> int:
     except typer.TyperException as error:  # an option or argument that is not one
         if "--json" in sys.argv:
             _emit({"error": error.format_message(), "kind": "UsageError"})
-        error.show()
+        error.show()  # type: ignore[attr-defined]  # every click error that reaches us has it
         return error.exit_code
 
 

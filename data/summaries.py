@@ -10,14 +10,15 @@ left out unless the query asks for them.
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, Row, text
 
 from data import columns
+from data.maps import Part
 from data.query import ReportQuery
 from data.vocabulary import FINAL, LEVELS
 from geo.errors import InputError
@@ -116,6 +117,21 @@ class Choices:
     statuses: tuple[Choice, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """The reports that fit a query, parted in five ways; each adds up to ``total``.
+
+    Parts are in falling order of count; ``key`` is None for reports without element or type.
+    """
+
+    total: int
+    by_group: tuple[Part, ...]
+    by_element: tuple[Part, ...]
+    by_type: tuple[Part, ...]
+    by_status: tuple[Part, ...]
+    by_channel: tuple[Part, ...]
+
+
 def ranked_areas(conn: Connection, query: ReportQuery, level: str) -> list[AreaRank]:
     """Current areas of a level with the reports that fit the query, most first.
 
@@ -206,6 +222,29 @@ def headline(conn: Connection, query: ReportQuery) -> Headline:
     )
 
 
+def parts(conn: Connection, query: ReportQuery) -> Parts:
+    """The reports that fit the query by group, element, type, status and channel, in one pass."""
+    found, chosen = columns.select(conn, query, {"element", "type", "channel"})
+    report = {name: values[chosen] for name, values in found.reports.items()}
+    elements, types = dict(columns.tally(report["element"])), dict(columns.tally(report["type"]))
+    named = _elements(conn, elements)
+    statuses = columns.tally(report["state"] & columns.STATUS_BITS)
+    return Parts(
+        total=int(np.count_nonzero(chosen)),
+        by_group=_parts(
+            _merged((r.group_code, r.group_ar, r.group_en, elements[r.id]) for r in named), elements.get(0, 0)
+        ),
+        by_element=_parts(
+            _merged((r.code, r.name_ar, r.name_en, elements[r.id]) for r in named), elements.get(0, 0)
+        ),
+        by_type=_parts(
+            (Choice(r.id, r.name, r.name, types[r.id]) for r in _types(conn, types)), types.get(0, 0)
+        ),
+        by_status=_parts(Choice(k, None, None, n) for k, n in statuses),
+        by_channel=_parts(Choice(k, None, None, n) for k, n in columns.tally(report["channel"])),
+    )
+
+
 def choices(conn: Connection, territory_id: int) -> Choices:
     """What the filters can be set to, with counts over the whole territory.
 
@@ -219,17 +258,7 @@ def choices(conn: Connection, territory_id: int) -> Choices:
     per_run = found.per_run(chosen)
     elements = dict(columns.tally(report["element"]))
     types = dict(columns.tally(report["type"]))
-    # Served by pk_element and pk_source_type.
-    named = conn.execute(
-        text(
-            "SELECT id, code, name_ar, name_en, group_code, group_ar, group_en FROM element"
-            " WHERE id = ANY(:ids) ORDER BY version"
-        ),
-        {"ids": list(elements)},
-    ).all()
-    typed = conn.execute(
-        text("SELECT id, name FROM source_type WHERE id = ANY(:ids)"), {"ids": list(types)}
-    ).all()
+    named, typed = _elements(conn, elements), _types(conn, types)
     # Served by ix_area_current.
     areas = conn.execute(
         text(
@@ -256,6 +285,23 @@ def choices(conn: Connection, territory_id: int) -> Choices:
             Choice(k, None, None, n) for k, n in columns.tally(report["state"] & columns.STATUS_BITS)
         ),
     )
+
+
+def _elements(conn: Connection, ids: Iterable[int]) -> Sequence[Row]:
+    """Codes and names of elements by id, older versions of the taxonomy first."""
+    # Served by pk_element.
+    statement = text(
+        "SELECT id, code, name_ar, name_en, group_code, group_ar, group_en FROM element"
+        " WHERE id = ANY(:ids) ORDER BY version"
+    )
+    return conn.execute(statement, {"ids": list(ids)}).all()
+
+
+def _types(conn: Connection, ids: Iterable[int]) -> Sequence[Row]:
+    """Ids and names of source types."""
+    # Served by pk_source_type.
+    statement = text("SELECT id, name FROM source_type WHERE id = ANY(:ids)")
+    return conn.execute(statement, {"ids": list(ids)}).all()
 
 
 def _is_open(state: NDArray) -> NDArray[np.bool_]:
@@ -302,6 +348,14 @@ def _merged(rows: Iterable[tuple[str, str, str, int]]) -> tuple[Choice, ...]:
         before = found[code].count if code in found else 0
         found[code] = Choice(code, name_ar, name_en, before + count)
     return tuple(found[code] for code in sorted(found))
+
+
+def _parts(found: Iterable[Choice], without: int = 0) -> tuple[Part, ...]:
+    """Choices as parts of a whole, most first, with the reports that have none of them."""
+    rows = [Part(c.key, c.name_ar, c.name_en, c.count) for c in found]
+    if without:
+        rows.append(Part(None, None, None, without))
+    return tuple(sorted(rows, key=lambda part: (-part.count, str(part.key))))
 
 
 def _falling(found: Iterable[Choice]) -> tuple[Choice, ...]:

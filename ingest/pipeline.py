@@ -16,30 +16,28 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, replace
 from pathlib import Path
 
-import numpy as np
 import xxhash
 from sqlalchemy import Connection, Engine
 
 from data import areas as area_store
 from data import batches, columns, schema, territories
+from data.copying import loading_engine
 from data.elements import alias_pairs, element_entries
-from data.staging import MergeCounts, Stage, TypeEntry, loading_engine
+from data.source_types import TypeEntry
+from data.staging import MergeCounts, Stage, plan_load
 from data.vocabulary import Classified
 from geo.errors import InputError, StoreError
 from ingest import decisions as deciding
 from ingest.classify import ElementClassifier, ElementEntry, Match
-from ingest.coordinates import StudyBox, parse_points
+from ingest.destination import choose_territory, is_simulated
 from ingest.places import Placer
-from ingest.preparation import Prepared, Preparer, as_text
+from ingest.preparation import Prepared, Preparer
 from ingest.profile import Detection, Profile, detect, load_profile, load_profiles
 from ingest.readers import Chunk, Table, file_digest, open_table
 from ingest.result import Fault, IngestResult
-from ingest.text import clean
 
-CHUNK_ROWS = 65_536
+CHUNK_ROWS = 32_768
 SHOWN_FAULTS = 20
-# Below this many points a file says little about where it belongs: see _choose_territory.
-FEW_POINTS = 50
 
 Progress = Callable[[float, int], None]
 
@@ -89,12 +87,12 @@ def ingest_reports(
         first = next(chunks, None)
         if first is None or (first.frame.is_empty() and not first.bad):
             raise InputError(f"{path.name} has a header and no rows: there is nothing to ingest.")
-        simulated = _is_simulated(first, found)
-        place = _choose_territory(conn, path, first, found, territory, timezone, simulated)
-        run = _Run(conn, path, table, found, place, simulated, now)
+        simulated = is_simulated(first, found)
+        place = choose_territory(conn, path, first, found, territory, timezone, simulated)
+        run = _Run(conn, path, table, found, place, simulated, now, dry_run)
         run.prepare(first, lambda: _reopened(path, reader), timezone)
         counts = run.load(first, chunks, progress)
-        result = run.finish(counts, time.monotonic() - began, dry_run)
+        result = run.finish(counts, time.monotonic() - began)
         if dry_run:
             conn.rollback()
         else:
@@ -114,6 +112,7 @@ class _Run:
         territory: territories.Territory,
         simulated: bool,
         now: dt.datetime,
+        dry_run: bool,
     ) -> None:
         self.conn = conn
         self.path = path
@@ -122,9 +121,11 @@ class _Run:
         self.territory = territory
         self.simulated = simulated
         self.now = now
+        self.dry_run = dry_run
         self.notes = list(table.notes)
         self.located = 0
         self.faults: list[Fault] = []
+        self.matches: list[Match] = []
         self.personal = [] if found.profile.keep_personal else found.profile.personal_columns(table.columns)
         self.kept = [name for name in table.columns if name not in self.personal]
 
@@ -140,7 +141,21 @@ class _Run:
                     f"The file's times are read in {zone}, the territory {self.territory.code} counts its "
                     f"days in {self.territory.timezone}: days near midnight can differ."
                 )
-        self.placer = _placer(conn, self.territory)
+        self.source_id = batches.find_or_create_source(
+            conn, self.territory.id, profile.source, profile.title["en"]
+        )
+        plan = plan_load(
+            conn,
+            territory_id=self.territory.id,
+            source_id=self.source_id,
+            expected_rows=self._expected_rows(first),
+            content_is_key=self.found.mapping.get("reference") in self.kept,
+            may_lock=not self.dry_run,
+        )
+        # The file's digest is taken while the boundaries are made ready.
+        with ThreadPoolExecutor(1) as pool:
+            digest = pool.submit(file_digest, self.path)
+            self.placer = _placer(conn, self.territory)
         rest = reopen() if first.frame.height >= CHUNK_ROWS else iter(())
         decisions = deciding.decide(profile, self.found.mapping, zone, first.frame, rest, self.placer.box)
         self.notes.extend(decisions.describe(self.found.mapping))
@@ -150,16 +165,13 @@ class _Run:
                 "no area is assigned. Load them with: ./rasd ingest areas FILE --level municipality "
                 f"--territory {self.territory.code}"
             )
-        self.source_id = batches.find_or_create_source(
-            conn, self.territory.id, profile.source, profile.title["en"]
-        )
         self.batch_id = batches.begin(
             conn,
             territory_id=self.territory.id,
             source_id=self.source_id,
             profile=profile.name,
             file_name=self.path.name,
-            file_digest=file_digest(self.path),
+            file_digest=digest.result(),
             simulated=self.simulated,
             started_at=self.now,
             columns=self.kept,
@@ -174,66 +186,75 @@ class _Run:
             self.batch_id,
             self.now.date(),
             _mapping_salt(profile, self.found.mapping, self.kept),
+            plan,
         )
+        self.stage = Stage(
+            conn, plan, batch_id=self.batch_id, source_id=self.source_id, territory_id=self.territory.id
+        )
+        self.classifier = ElementClassifier(
+            [ElementEntry(**asdict(entry)) for entry in element_entries(conn)],
+            alias_pairs(conn),
+            profile_map={
+                k: None if v is None else str(v) for k, v in profile.values.get("element", {}).items()
+            },
+            own_taxonomy=profile.own_taxonomy,
+        )
+
+    def _expected_rows(self, first: Chunk) -> int:
+        """Rows of the file, from the share of it that the first chunk took."""
+        if first.frame.height < CHUNK_ROWS:
+            return first.frame.height
+        return round(first.frame.height / max(self.table.position(), 1e-4))
 
     def load(self, first: Chunk, chunks: Iterator[Chunk], progress: Progress | None) -> MergeCounts:
         """Stage all chunks, then merge under the territory's lock."""
-        stage = Stage(
-            self.conn, batch_id=self.batch_id, source_id=self.source_id, territory_id=self.territory.id
-        )
-        stream = itertools.chain([first], chunks)
+        stage = self.stage
 
         def prepare_next() -> tuple[Prepared, float] | None:
-            chunk = next(stream, None)
-            return None if chunk is None else (self.preparer.prepare(chunk), self.table.position())
+            found = next(stream, None)
+            return None if found is None else (self.preparer.prepare(found[0]), found[1])
 
-        with ThreadPoolExecutor(1) as pool:
+        # One thread reads, one prepares, this one writes: each is a chunk ahead of the next.
+        with ThreadPoolExecutor(1) as pool, ThreadPoolExecutor(1) as reading:
+            stream = _ahead(itertools.chain([first], chunks), self.table, reading)
             pending = pool.submit(prepare_next)
             while (item := pending.result()) is not None:
                 pending = pool.submit(prepare_next)
                 prepared, share = item
-                stage.write(prepared.rows, prepared.raw, prepared.refused)
+                types = self._classify(prepared.types)
+                stage.write(prepared.rows, prepared.known, prepared.raw, prepared.refused, types)
                 self.located += prepared.located
                 self.faults.extend(prepared.faults[: SHOWN_FAULTS - len(self.faults)])
                 if progress:
-                    progress(min(share, 1.0) * 0.7, stage.rows + stage.refused)
+                    progress(min(share, 1.0) * 0.7, stage.rows)
         territories.lock_territory(self.conn, self.territory.id)
         if area_store.current_ids(self.conn, self.territory.id) != self.placer.area_ids:
             raise StoreError(
                 f"The boundaries of {self.territory.code} were replaced while {self.path.name} was read. "
                 "Nothing was written; run the same command again."
             )
-        counts = stage.merge(self._classify(), digest_keys="reference" not in self.found.mapping)
+        counts = stage.merge(digest_keys="reference" not in self.found.mapping)
         if progress:
-            progress(1.0, stage.rows + stage.refused)
+            progress(1.0, stage.rows)
         return counts
 
-    def _classify(self) -> list[TypeEntry]:
-        profile = self.found.profile
-        entries = [ElementEntry(**asdict(entry)) for entry in element_entries(self.conn)]
-        classifier = ElementClassifier(
-            entries,
-            alias_pairs(self.conn),
-            profile_map={
-                k: None if v is None else str(v) for k, v in profile.values.get("element", {}).items()
-            },
-            own_taxonomy=profile.own_taxonomy,
-        )
-        names = list(self.preparer.types)
-        self.matches = classifier.classify_unique(names)
+    def _classify(self, names: dict[str, int]) -> list[TypeEntry]:
+        """The elements of types that no earlier chunk had; ``names`` gives their numbers."""
+        matches = self.classifier.classify_unique(names)
+        self.matches.extend(matches)
         return [
             TypeEntry(
-                self.preparer.types[match.text],
+                names[match.text],
                 match.text,
                 match.element_id,
                 int(match.method),
                 match.score,
                 tuple(match.suggestions),
             )
-            for match in self.matches
+            for match in matches
         ]
 
-    def finish(self, counts: MergeCounts, seconds: float, dry_run: bool) -> IngestResult:
+    def finish(self, counts: MergeCounts, seconds: float) -> IngestResult:
         """Write the batch's outcome and say it."""
         # Readers learn more while they read: blank lines, quotes never closed, error cells.
         self.notes.extend(note for note in self.table.notes if note not in self.notes)
@@ -242,7 +263,7 @@ class _Run:
         if counts.default_point_reports:
             flags["default_point"] = counts.default_point_reports
         result = IngestResult(
-            batch=None if dry_run else self.batch_id,
+            batch=None if self.dry_run else self.batch_id,
             file=self.path.name,
             format=self.table.format,
             profile=self.found.profile.name,
@@ -256,7 +277,7 @@ class _Run:
             quarantined=counts.quarantined,
             located=self.located,
             seconds=seconds,
-            dry_run=dry_run,
+            dry_run=self.dry_run,
             duplicate_rows=counts.duplicate_rows,
             stale=counts.stale,
             mapping=self.found.mapping,
@@ -281,7 +302,7 @@ class _Run:
             finished_at=dt.datetime.now(dt.UTC),
             notes={"flags": flags, "reasons": result.reasons, "sentences": self.notes},
         )
-        if counts.accepted or counts.updated:
+        if counts.accepted or counts.updated or counts.earlier:
             territories.bump_version(self.conn, self.territory.id)
             columns.refresh(self.conn, self.territory.id)
         return result
@@ -303,6 +324,19 @@ class _Run:
                 column = self.found.mapping[field]
                 shown = ", ".join(f"{w!r} ({n:,})" for w, n in sorted(words.items(), key=lambda i: -i[1])[:8])
                 self.notes.append(f"{column}: not in the profile's table, kept as unknown: {shown}.")
+
+
+def _ahead(chunks: Iterator[Chunk], table: Table, pool: ThreadPoolExecutor) -> Iterator[tuple[Chunk, float]]:
+    """Each chunk with the share of the file read by then; the next one is read meanwhile."""
+
+    def read() -> tuple[Chunk, float] | None:
+        chunk = next(chunks, None)
+        return None if chunk is None else (chunk, table.position())
+
+    pending = pool.submit(read)
+    while (found := pending.result()) is not None:
+        pending = pool.submit(read)
+        yield found
 
 
 def _fit(table: Table, profile: str | Path | None) -> Detection:
@@ -339,78 +373,3 @@ def _by_method(matches: list[Match]) -> dict[str, int]:
         name = Classified(match.method).name.lower()
         counts[name] = counts.get(name, 0) + 1
     return counts
-
-
-def _is_simulated(first: Chunk, found: Detection) -> bool:
-    """True when the references carry the prefix of Rasd's own simulator."""
-    prefix, column = found.profile.simulated_reference_prefix, found.mapping.get("reference")
-    if not prefix or not column:
-        return False
-    share = clean(as_text(first.frame[column])).str.starts_with(prefix).mean()
-    return isinstance(share, float) and share > 0.5
-
-
-def _sample_points(first: Chunk, found: Detection, box: StudyBox | None) -> tuple[np.ndarray, np.ndarray]:
-    """Coordinates of the first rows, as far as they can be read (metres need a study area)."""
-    frame = first.frame.head(5_000)
-    columns = deciding.coordinate_series(found.mapping, frame)
-    if any(column is not None for column in columns):
-        spec = deciding.coordinate_spec(found.profile, found.mapping)
-        points = parse_points(*columns, spec, box)
-        lon, lat = points.lon, points.lat
-    elif "__lon" in frame.columns:
-        lon = frame["__lon"].fill_null(np.nan).to_numpy()
-        lat = frame["__lat"].fill_null(np.nan).to_numpy()
-    else:
-        return np.empty(0), np.empty(0)
-    usable = np.isfinite(lon) & np.isfinite(lat) & ~((lon == 0) & (lat == 0))
-    return lon[usable], lat[usable]
-
-
-def _choose_territory(
-    conn: Connection,
-    path: Path,
-    first: Chunk,
-    found: Detection,
-    code: str | None,
-    timezone: str | None,
-    simulated: bool,
-) -> territories.Territory:
-    """The territory a file belongs to: named, else where its points lie, else a new one."""
-    zone = timezone or found.profile.dates.timezone
-    if code is None:
-        known = [t for t in territories.all_territories(conn) if t.simulated == simulated]
-        chosen = None
-        usable = 0
-        # First as the file stands; then as seen from each territory, which tells metres and
-        # exchanged axes from nonsense.
-        for box in (None, *(StudyBox(*t.bounds, 0.1) for t in known if t.bounds)):
-            lon, lat = _sample_points(first, found, box)
-            usable = max(usable, len(lon))
-            chosen = territories.choose(conn, lon, lat, simulated) if len(lon) else None
-            if chosen is not None:
-                break
-        # Few points, and one place they can be meant for: they are faults there, not a new city.
-        if chosen is None and usable < FEW_POINTS and len(known) == 1:
-            chosen = territories.find(conn, known[0].code)
-        if chosen is not None:
-            return chosen
-        code = found.profile.territory or territories.slug(path)
-    known_one = territories.find(conn, code)
-    if known_one is None:
-        title = code.replace("-", " ").title()
-        return territories.create(
-            conn,
-            code=code,
-            name_ar=title,
-            name_en=title,
-            timezone=zone or "Asia/Riyadh",
-            simulated=simulated,
-        )
-    if known_one.simulated != simulated:
-        kind, other = ("simulated", "real") if known_one.simulated else ("real", "simulated")
-        raise InputError(
-            f"The territory {code!r} holds {kind} data and {path.name} holds {other} reports: they are "
-            "never mixed. Name another territory with --territory."
-        )
-    return known_one

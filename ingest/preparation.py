@@ -11,26 +11,28 @@ from __future__ import annotations
 import datetime as dt
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 import polars as pl
 import xxhash
 
-from data.staging import STAGE_SCHEMA
-from data.vocabulary import FINAL, LEVELS, Channel, Flag, Status
+from data.copying import KNOWN_SCHEMA, STAGE_SCHEMA
+from data.staging import LoadPlan
+from data.vocabulary import LEVELS, Channel, Flag, Status
 from ingest.coordinates import parse_numbers, parse_points
-from ingest.dates import ParsedDates, parse_dates
 from ingest.decisions import Decisions, coordinate_series
-from ingest.landing import SEPARATOR, blocks, json_arrays, refused_frame
+from ingest.faults import Faults, equals
+from ingest.landing import blocks, json_bodies, refused_frame, row_digest, row_digests
 from ingest.places import Placement, Placer
 from ingest.profile import Profile
 from ingest.readers import BadRow, Chunk
+from ingest.report_dates import FINAL_CODES, DateReader, no_dates, status_at
 from ingest.result import Fault
 from ingest.text import clean, fold, western_digits
+from ingest.typed import as_text
 
-_NO_TEXT = pl.lit(None, pl.String)
-FINAL_CODES = np.array(sorted(int(status) for status in FINAL), dtype=np.int16)
+_SEPARATOR = "\x1f"  # joins the identifying cells of a row before they are hashed
 
 
 @dataclass
@@ -38,65 +40,12 @@ class Prepared:
     """A chunk ready for staging, and what there is to say about it."""
 
     rows: pl.DataFrame  # STAGE_SCHEMA
+    known: pl.DataFrame  # KNOWN_SCHEMA: rows that the store holds already, just as they are
     raw: pl.DataFrame  # RAW_SCHEMA
     refused: pl.DataFrame  # QUARANTINE_SCHEMA
+    types: dict[str, int]  # types first met in this chunk, by name
     located: int
     faults: list[Fault]
-
-
-@dataclass
-class _Faults:
-    """Serious faults of a chunk, column by column; rows come out with all of theirs."""
-
-    size: int
-    found: list[tuple[str, str | None, np.ndarray, pl.Series | None, pl.Series | None]] = field(
-        default_factory=list
-    )
-
-    def add(
-        self,
-        code: str,
-        column: str | None,
-        mask: np.ndarray,
-        values: pl.Series | None = None,
-        proposals: pl.Series | None = None,
-    ) -> None:
-        if mask.any():
-            self.found.append((code, column, mask, values, proposals))
-
-    def refused(self) -> np.ndarray:
-        total = np.zeros(self.size, dtype=bool)
-        for _, _, mask, _, _ in self.found:
-            total |= mask
-        return total
-
-    def of_row(self, row: int, line: int) -> list[Fault]:
-        return [
-            Fault(
-                line,
-                code,
-                column,
-                None if values is None or values[row] is None else str(values[row]),
-                None if proposals is None else proposals[row],
-            )
-            for code, column, mask, values, proposals in self.found
-            if mask[row]
-        ]
-
-
-def as_text(values: pl.Series) -> pl.Series:
-    """A column as text; whole numbers of a typed source lose their '.0'."""
-    if values.dtype == pl.String:
-        return values
-    if values.dtype.is_float():
-        whole = values.is_not_null() & (values == values.round()) & (values.abs() < 2**53)
-        texts = pl.select(
-            pl.when(whole)
-            .then(values.cast(pl.Int64, strict=False).cast(pl.String))
-            .otherwise(values.cast(pl.String))
-        ).to_series()
-        return texts.alias(values.name)
-    return values.cast(pl.String)
 
 
 class Preparer:
@@ -113,6 +62,7 @@ class Preparer:
         batch_id: int,
         today: dt.date,
         salt: int,
+        plan: LoadPlan,
     ) -> None:
         self.profile = profile
         self.mapping = mapping
@@ -122,9 +72,10 @@ class Preparer:
         self.decisions = decisions
         self.placer = placer
         self.batch_id = batch_id
-        self.today = today
+        self.date_reader = DateReader(mapping, decisions, today)
         # Folded into every row's digest: another mapping makes the same row a changed one.
         self.salt = salt
+        self.plan = plan
         self.types: dict[str, int] = {}
         self.unknown_words: dict[str, dict[str, int]] = {"status": {}, "channel": {}}
         self.reasons: dict[str, int] = {}
@@ -142,13 +93,50 @@ class Preparer:
     def prepare(self, chunk: Chunk) -> Prepared:
         """Turn a chunk into staged, landed and refused rows."""
         frame = chunk.frame
+        self.read += frame.height + len(chunk.bad)
+        types_before = len(self.types)
+        bodies = json_bodies(frame, self.kept)
+        contents = row_digests(bodies, self.salt)
+        at = self.plan.known.find(contents.to_numpy())
+        same = pl.Series(at >= 0)
+        known = self._pass_over(frame.filter(same), contents.filter(same), at[at >= 0])
+        located = self.plan.known.located(at[at >= 0])
+        if same.any():
+            frame, bodies, contents = frame.filter(~same), bodies.filter(~same), contents.filter(~same)
+        faults = Faults(frame.height)
+        rows = self._rows(frame, contents, faults)
+        refused, first = self._refused(frame, rows, faults, chunk.bad)
+        kept = pl.Series(~faults.refused())
+        rows, bodies = rows.filter(kept), bodies.filter(kept)
+        self._count_flags(rows["flags"].to_numpy())
+        located += int((rows["precision"] > 0).sum())
+        raw = blocks(self.batch_id, rows["line"], bodies)
+        types = dict(list(self.types.items())[types_before:])
+        return Prepared(rows, known, raw, refused, types, located, first)
+
+    def _pass_over(self, frame: pl.DataFrame, contents: pl.Series, at: np.ndarray) -> pl.DataFrame:
+        """Rows that the store holds already, just as they are: counted, not prepared."""
+        known = self.plan.known
+        self._count_flags(known.flags(at))
+        for name in ("status", "channel"):
+            self._coded(frame, name, 0)
+        return pl.DataFrame(
+            {
+                "line": frame["__line"],
+                "reference": self._references(frame, Faults(frame.height)),
+                "content": contents,
+                "type_no": self._type_numbers(frame),
+                "cell": known.cells[at],
+            },
+            schema=KNOWN_SCHEMA,
+        )
+
+    def _rows(self, frame: pl.DataFrame, contents: pl.Series, faults: Faults) -> pl.DataFrame:
+        """All rows as STAGE_SCHEMA; what is seriously wrong with them goes to ``faults``."""
         n = frame.height
-        self.read += n + len(chunk.bad)
-        faults = _Faults(n)
         lines = frame["__line"].cast(pl.Int32)
-        joined = self._join(frame)
         references = self._references(frame, faults)
-        opened, dates, flags, notes = self._dates(frame, faults)
+        opened, dates, flags, notes = self.date_reader.read(frame, faults)
         placed, place_notes, place_flags = self._places(frame, faults)
         flags |= place_flags | placed.flags
         notes.extend(place_notes)
@@ -161,12 +149,12 @@ class Preparer:
             final = np.isin(status, FINAL_CODES)
             if self.profile.closed_from_updated and "closed_at" not in dates:
                 closed = pl.select(pl.when(pl.Series(final)).then(closed)).to_series()
-            flags |= self._closing_flags(opened, closed, notes)
-        rows = pl.DataFrame(
+            flags |= self.date_reader.closing_flags(opened, closed, notes)
+        return pl.DataFrame(
             {
                 "line": lines,
                 "reference": references,
-                "content": self._digests(joined),
+                "content": contents,
                 "type_no": self._type_numbers(frame),
                 "status": status,
                 "channel": self._coded(frame, "channel", self._channel),
@@ -175,9 +163,9 @@ class Preparer:
                 "severity": self._severity(frame),
                 **{f"{level}_id": _ids(placed, level, n) for level in LEVELS},
                 "opened_at": opened,
-                "closed_at": closed if closed is not None else _no_dates(n),
-                "due_at": dates.get("due_at", _no_dates(n)),
-                "status_at": _status_at(status, opened, closed, dates.get("updated_at")),
+                "closed_at": closed if closed is not None else no_dates(n),
+                "due_at": dates.get("due_at", no_dates(n)),
+                "status_at": status_at(status, opened, closed, dates.get("updated_at")),
                 "lon": pl.Series(placed.lon).fill_nan(None),
                 "lat": pl.Series(placed.lat).fill_nan(None),
                 "cell": _nonzero(placed.cells),
@@ -189,17 +177,15 @@ class Preparer:
             },
             schema_overrides=STAGE_SCHEMA,
         ).select(pl.col(name).cast(kind) for name, kind in STAGE_SCHEMA.items())
-        return self._split(frame, rows, joined, faults, chunk.bad)
 
-    def _split(
-        self, frame: pl.DataFrame, rows: pl.DataFrame, joined: pl.Series, faults: _Faults, bad: list[BadRow]
-    ) -> Prepared:
-        refused = faults.refused()
-        kept = ~refused
+    def _refused(
+        self, frame: pl.DataFrame, rows: pl.DataFrame, faults: Faults, bad: list[BadRow]
+    ) -> tuple[pl.DataFrame, list[Fault]]:
+        """Refused rows as QUARANTINE_SCHEMA, and their faults in order."""
         first: list[Fault] = []
         records = []
         kept_frame = frame.select(pl.col(name).cast(pl.String) for name in self.kept)
-        for row in np.flatnonzero(refused):
+        for row in np.flatnonzero(faults.refused()):
             line = rows["line"][int(row)]
             own = faults.of_row(int(row), line)
             first.extend(own)
@@ -210,15 +196,11 @@ class Preparer:
             own = [Fault(item.line, item.reason, None, None, item.message)]
             first.extend(own)
             text = json.dumps(whole, ensure_ascii=False, sort_keys=True)
-            records.append((item.line, None, self._digest(text), own, whole))
+            records.append((item.line, None, row_digest(text, self.salt), own, whole))
         for _, _, _, own, _ in records:
             for code in {fault.code for fault in own}:
                 self.reasons[code] = self.reasons.get(code, 0) + 1
-        rows = rows.filter(pl.Series(kept))
-        self._count_flags(rows["flags"].to_numpy())
-        raw = blocks(self.batch_id, rows["line"], json_arrays(joined.filter(pl.Series(kept))))
-        located = int((rows["precision"] > 0).sum())
-        return Prepared(rows, raw, refused_frame(records), located, first)
+        return refused_frame(records), first
 
     def _harmless(self, item: BadRow) -> dict[str, str]:
         """What may be kept of a row that could not be read.
@@ -236,23 +218,7 @@ class Preparer:
 
     # -- identity ---------------------------------------------------------------------
 
-    def _join(self, frame: pl.DataFrame) -> pl.Series:
-        cells = [pl.col(name).cast(pl.String).fill_null("") for name in self.kept]
-        return frame.select(pl.concat_str(cells, separator=SEPARATOR).alias("row")).to_series()
-
-    def _digest(self, row: str) -> int:
-        """64-bit digest of a row as a signed integer (XXH3: stable across versions and machines)."""
-        value = xxhash.xxh3_64_intdigest(row.encode(), self.salt)
-        return value - (1 << 64) if value >= 1 << 63 else value
-
-    def _digests(self, joined: pl.Series) -> pl.Series:
-        digest, salt = xxhash.xxh3_64_intdigest, self.salt
-        values = np.fromiter(
-            (digest(row, salt) for row in joined.cast(pl.Binary).to_list()), np.uint64, len(joined)
-        )
-        return pl.Series(values.view(np.int64))
-
-    def _references(self, frame: pl.DataFrame, faults: _Faults) -> pl.Series:
+    def _references(self, frame: pl.DataFrame, faults: Faults) -> pl.Series:
         column = self.mapping.get("reference")
         if column is None:
             fields = [self.mapping[name] for name in self.profile.identity if name in self.mapping]
@@ -261,7 +227,7 @@ class Preparer:
                 pl.col(name).cast(pl.String).fill_null("") for name in ("__lon", "__lat") if name in frame
             ]
             joined = (
-                frame.select(pl.concat_str(cells, separator=SEPARATOR).cast(pl.Binary)).to_series().to_list()
+                frame.select(pl.concat_str(cells, separator=_SEPARATOR).cast(pl.Binary)).to_series().to_list()
             )
             return pl.Series([xxhash.xxh3_128_hexdigest(row) for row in joined], dtype=pl.String)
         values = western_digits(clean(as_text(frame[column])))
@@ -319,61 +285,6 @@ class Preparer:
         flags[status == int(Status.UNKNOWN)] |= int(Flag.UNKNOWN_STATUS)
         return status, flags
 
-    def _dates(
-        self, frame: pl.DataFrame, faults: _Faults
-    ) -> tuple[pl.Series, dict[str, pl.Series], np.ndarray, list[tuple[str, pl.Series]]]:
-        n = frame.height
-        flags = np.zeros(n, dtype=np.int32)
-        notes: list[tuple[str, pl.Series]] = []
-        opened = self._parsed(frame, "opened_at")
-        column = self.mapping["opened_at"]
-        given = clean(as_text(frame[column])).is_not_null().to_numpy()
-        faults.add("missing_date", column, ~given)
-        fault = opened.fault
-        for code in ("unreadable_date", "hijri_year_implausible"):
-            faults.add(code, column, _equals(fault, code), frame[column], opened.proposal)
-        limit = dt.datetime.combine(self.today, dt.time(), dt.UTC) + dt.timedelta(days=2)
-        faults.add("future_date", column, (opened.utc > limit).fill_null(False).to_numpy(), frame[column])
-        flags[_equals(fault, "ambiguous_date")] |= int(Flag.AMBIGUOUS_DATE)
-        others: dict[str, pl.Series] = {}
-        for name in ("closed_at", "due_at", "updated_at"):
-            if name not in self.mapping:
-                continue
-            parsed = self._parsed(frame, name)
-            others[name] = parsed.utc
-            bad = _equals(parsed.fault, "unreadable_date") | _equals(parsed.fault, "hijri_year_implausible")
-            flags[bad] |= int(Flag.UNREADABLE_DATE)
-            flags[_equals(parsed.fault, "ambiguous_date")] |= int(Flag.AMBIGUOUS_DATE)
-            if bad.any():
-                notes.append((f"{name}_proposal", parsed.proposal))
-            if name != "due_at":
-                flags[(parsed.utc > limit).fill_null(False).to_numpy()] |= int(Flag.FUTURE_DATE)
-        return opened.utc, others, flags, notes
-
-    def _parsed(self, frame: pl.DataFrame, name: str) -> ParsedDates:
-        return parse_dates(
-            frame[self.mapping[name]],
-            self.decisions.orders[name],
-            self.decisions.hints,
-            window=(dt.date(1990, 1, 1), self.today + dt.timedelta(days=366)),
-        )
-
-    def _closing_flags(
-        self, opened: pl.Series, closed: pl.Series, notes: list[tuple[str, pl.Series]]
-    ) -> np.ndarray:
-        early = (closed < opened).fill_null(False)
-        if early.any():
-            proposal = pl.select(
-                pl.when(early).then(
-                    pl.lit("exchange the dates: opened ")
-                    + closed.dt.strftime("%Y-%m-%dT%H:%MZ")
-                    + pl.lit(", closed ")
-                    + opened.dt.strftime("%Y-%m-%dT%H:%MZ")
-                )
-            ).to_series()
-            notes.append(("closed_before_opened", proposal))
-        return np.where(early.to_numpy(), int(Flag.CLOSED_BEFORE_OPENED), 0).astype(np.int32)
-
     def _number(self, frame: pl.DataFrame, name: str) -> pl.Series:
         column = self.mapping.get(name)
         if column is None:
@@ -397,7 +308,7 @@ class Preparer:
     # -- where ------------------------------------------------------------------------
 
     def _places(
-        self, frame: pl.DataFrame, faults: _Faults
+        self, frame: pl.DataFrame, faults: Faults
     ) -> tuple[Placement, list[tuple[str, pl.Series]], np.ndarray]:
         n = frame.height
         flags = np.zeros(n, dtype=np.int32)
@@ -414,7 +325,7 @@ class Preparer:
             shown = next(column for column in columns if column is not None)
             lon, lat = points.lon, points.lat
             for code in ("unreadable_coordinates", "out_of_range_coordinates"):
-                faults.add(code, shown.name, _equals(points.fault, code), shown)
+                faults.add(code, shown.name, equals(points.fault, code), shown)
             flags[points.swapped] |= int(Flag.SWAPPED_AXES)
             flags[points.zero] |= int(Flag.ZERO_COORDINATES)
         names = {}
@@ -444,14 +355,6 @@ def _codes(table: Mapping[str, object], kind: type[Status] | type[Channel]) -> d
     return {fold(word): int(kind[str(name).upper()]) for word, name in table.items()}
 
 
-def _equals(values: pl.Series, code: str) -> np.ndarray:
-    return (values == code).fill_null(False).to_numpy()
-
-
-def _no_dates(n: int) -> pl.Series:
-    return pl.Series([None] * n, dtype=pl.Datetime("us", "UTC"))
-
-
 def _nonzero(values: np.ndarray) -> pl.Series:
     return pl.select(pl.when(pl.Series(values) != 0).then(pl.Series(values))).to_series()
 
@@ -460,22 +363,6 @@ def _ids(placed: Placement, level: str, n: int) -> pl.Series:
     if level not in placed.areas:
         return pl.Series([None] * n, dtype=pl.Int32)
     return _nonzero(placed.areas[level]).cast(pl.Int32)
-
-
-def _status_at(
-    status: np.ndarray, opened: pl.Series, closed: pl.Series | None, updated: pl.Series | None
-) -> pl.Series:
-    """When the status was reached: the update's date, else closing (final) or opening (others)."""
-    n = len(opened)
-    final = pl.Series(np.isin(status, FINAL_CODES))
-    ending = closed if closed is not None else _no_dates(n)
-    return pl.select(
-        pl.coalesce(
-            updated if updated is not None else _no_dates(n),
-            pl.when(final).then(ending),
-            pl.when(pl.Series(status == int(Status.RECEIVED))).then(opened),
-        )
-    ).to_series()
 
 
 def _notes(n: int, notes: list[tuple[str, pl.Series]]) -> pl.Series:

@@ -93,8 +93,16 @@ def base_map(tile_url: str | None = None, tile_attribution: str | None = None) -
 
 
 def script_json(value: Any) -> str:
-    """JSON that is safe inside a script: no closing tag, no letters beyond ASCII."""
-    return json.dumps(value, ensure_ascii=True, separators=(",", ":")).replace("</", "<\\/")
+    """JSON that is safe inside a script: no tag or comment, no template code, ASCII alone.
+
+    branca compiles every rendered script once more as a Jinja template, so a name with
+    ``{{`` or ``{%`` in it would stop the page, or run where the figure is rendered. JSON's
+    own braces never make such a pair: these stand in texts only, where an escape is equal.
+    """
+    text = json.dumps(value, ensure_ascii=True, separators=(",", ":")).replace("<", "\\u003c")
+    for second in "{%#":
+        text = text.replace("{" + second, f"{{\\u{ord(second):04x}")
+    return text
 
 
 def payload(

@@ -7,7 +7,7 @@ number of remembered answers is bounded. Nothing is computed here.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,9 +16,9 @@ import streamlit as st
 
 from data import areas, maps, summaries
 from data.database import connection
-from data.maps import CellCounts, CellDetail
+from data.maps import CellCounts, CellDetail, Part
 from data.query import ReportQuery
-from data.summaries import AreaRank, Choice, Choices, Headline, MonthCount
+from data.summaries import AreaRank, Choices, Headline, MonthCount
 from geo.cells import areas_km2, centres
 from layers import hexmap, hexpack, legend, outlines
 from views import cards
@@ -36,7 +36,6 @@ RANKED_CELLS = 12
 RANK_RESOLUTION = 8  # about 0.7 km², a few streets: where a crew would go
 WIDE_DEGREES = 2.0
 MINOR_LIMIT = 4_000  # more thin outlines than this are not sent
-MOST_KINDS = 12
 MAP_CELLS = 40_000  # cells of the finest level; all levels together are about 1.2 times that
 
 
@@ -94,25 +93,11 @@ def cell(version: int, query: ReportQuery, index: int) -> CellDetail:
 
 
 @st.cache_data(max_entries=128, show_spinner=False)
-def kinds(version: int, query: ReportQuery) -> list[tuple[Choice, int]]:
-    """Reports that fit the query by element group, or by type where there are no elements.
-
-    One question a kind, so only where there are few kinds; most first, none left out.
-    """
-    offered = choices(version, query.territory_id)
-    by_group = bool(offered.elements)
-    chosen = query.groups if by_group else query.types
-    rows = [r for r in (offered.groups if by_group else offered.types) if not chosen or r.key in chosen]
-    if len(rows) > MOST_KINDS:
-        return []
+def kinds(version: int, query: ReportQuery) -> tuple[Part, ...]:
+    """Reports that fit the query by element group, or by type where none has an element."""
     with connection() as conn:
-        counted = []
-        for row in rows:
-            one = (
-                replace(query, groups=(str(row.key),)) if by_group else replace(query, types=(int(row.key),))
-            )
-            counted.append((row, summaries.headline(conn, one).reports))
-    return sorted(((row, n) for row, n in counted if n), key=lambda pair: (-pair[1], str(pair[0].key)))
+        found = summaries.parts(conn, query)
+    return found.by_group if any(part.key is not None for part in found.by_group) else found.by_type
 
 
 @st.cache_data(max_entries=32, show_spinner=False)

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from data.maps import CellDetail, LeftOut, Part
-from data.summaries import AreaRank, Choice, Headline, MonthCount
+from data.summaries import AreaRank, Headline, MonthCount
 from data.vocabulary import OPEN
 from views.words import Words, number, short
 
@@ -95,11 +95,10 @@ def figures(words: Words, headline: Headline, months: Sequence[MonthCount]) -> s
     """The four figures on top; two by two on a phone."""
     share = None if headline.closed_share is None else f"{number(100 * headline.closed_share, 1)}"
     open_share = number(100 * headline.open / headline.reports, 1) if headline.reports else None
-    span = (
-        words("kpi.span", first=words.month(headline.first), last=words.month(headline.last))
-        if headline.first and headline.last
-        else ""
-    )
+    span = ""
+    if headline.first and headline.last:
+        first, last = words.month(headline.first), words.month(headline.last)
+        span = first if first == last else words("kpi.span", first=first, last=last)
     days = headline.median_days_to_close
     cells = [
         (words("kpi.reports"), number(headline.reports), span, spark([m.count for m in months])),
@@ -151,12 +150,12 @@ def shown(words: Words, count: int, left_out: LeftOut) -> str:
 
 
 def ranked_areas(words: Words, level: str, rows: Sequence[AreaRank]) -> str:
-    """Areas by count; each line shows its area on the map."""
+    """Areas by count; each line shows its area on the map. Those without reports have no rank."""
     heading = title(words(f"rank.{level}"))
     top = max([1, *(r.count for r in rows)])
     lines = "".join(
         f'<button class="rd-row" type="button" data-rasd="area" data-id="{row.id}">'
-        f"<i>{i}</i><span><bdi>{esc(words.pick(row.name_ar, row.name_en))}</bdi></span>"
+        f"<i>{i if row.count else '–'}</i><span><bdi>{esc(words.pick(row.name_ar, row.name_en))}</bdi></span>"
         f"<b>{number(row.count)}</b>"
         f"<em>{esc(words('units.rate', rate=short(row.rate_km2)))}</em>{bar(row.count / top)}</button>"
         for i, row in enumerate(rows, 1)
@@ -233,7 +232,8 @@ def cell_card(words: Words, detail: CellDetail) -> str:
     dates = ""
     if detail.first and detail.last:
         first, last = (words.date(day, hijri=False) for day in (detail.first, detail.last))
-        dates = f'<p class="rd-sub">{esc(words("card.dates", first=first, last=last))}</p>'
+        between = first if first == last else words("card.dates", first=first, last=last)
+        dates = f'<p class="rd-sub">{esc(between)}</p>'
     months = spark([n for _, n in detail.by_month], "rd-months")
     body = (
         _facts(
@@ -277,7 +277,7 @@ def area_card(
     row: AreaRank,
     headline: Headline | None,
     months: Sequence[MonthCount],
-    kinds: Sequence[tuple[Choice, int]],
+    kinds: Sequence[Part],
 ) -> str:
     """What one area holds; ``headline`` is of its reports alone, None where that is not asked."""
     days = headline.median_days_to_close if headline else None
@@ -299,12 +299,7 @@ def area_card(
         f'<p class="rd-sub">{esc(words("card.area"))}</p>'
         f"<h3><bdi>{esc(words.pick(row.name_ar, row.name_en))}</bdi></h3></div>{_close(words)}</div>"
         + _facts(facts)
-        + parts(
-            words,
-            words("card.kinds"),
-            [(words.pick(kind.name_ar, kind.name_en), n) for kind, n in kinds],
-            row.count,
-        )
+        + parts(words, words("card.kinds"), named(words, kinds), row.count)
         + (f"<h4>{esc(words('card.months'))}</h4>{chart}" if chart else "")
         + "</div>"
     )

@@ -42,11 +42,13 @@ def draw(words: Words, territory: str, query: ReportQuery, sizes: dict[int, floa
     Parameters
     ----------
     territory : its code, for the file's name.
-    sizes : mean area of a cell in km² by resolution.
+    sizes : mean area of a cell in km² by resolution; empty when nothing is on the map.
     reports : how many reports the query lets through.
     """
     st.html(cards.title(words("download.title")))
     contents = {"cells": words("download.cells"), "reports": words("download.reports")}
+    if not sizes:  # no report has a point, so there is no cell to count
+        del contents["cells"]
     what = st.selectbox(
         words("download.what"), list(contents), key="dl_what", format_func=contents.__getitem__
     )

@@ -89,6 +89,8 @@ def period(words: Words, first: dt.date, last: dt.date) -> tuple[dt.date | None,
         end = state.day("to", last, start, last)
         st.date_input(words("filters.from"), key="from", min_value=first, max_value=last)
         st.date_input(words("filters.to"), key="to", min_value=start, max_value=last)
+        if start == end:
+            return start, end, words.date(start)
         return start, end, words("card.dates", first=words.date(start), last=words.date(end))
     start_day, end_day = period_days(preset, last)
     if preset == "all":

@@ -25,6 +25,8 @@ from views.filters import View
 from views.words import LANGUAGES, Words
 
 MAP_HEIGHT = 620  # before the style sheet sets it by screen size
+FEW_MONTHS = 4  # so few bars would be as wide as walls
+BAR_WIDTH = 48  # px
 DEFAULTS: dict[str, Any] = {"lang": "ar", "period": "all", "colours": "ember"}
 
 
@@ -96,7 +98,7 @@ def _body(words: Words) -> None:
     with left:
         _months(words, months)
     with right, st.container(border=True):
-        sizes = {r: v.km2 for r, v in counts.levels.items()}
+        sizes = {r: v.km2 for r, v in counts.levels.items() if len(v.cells)}
         downloads.draw(words, chosen.code, view.query, sizes, headline.reports)
 
 
@@ -254,7 +256,7 @@ def _months(words: Words, months: list) -> None:
     )
     chart = (
         alt.Chart(frame)
-        .mark_bar(cornerRadiusEnd=3)
+        .mark_bar(cornerRadiusEnd=3, size=BAR_WIDTH if len(months) <= FEW_MONTHS else alt.Undefined)
         .encode(
             # Time runs from left to right in both languages, as in printed Arabic reports.
             x=alt.X("month:O", sort=None, axis=axis),

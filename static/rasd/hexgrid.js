@@ -124,7 +124,6 @@
         if (at) this._goTo(at);
       }).observe(box);
       map.on('resize', () => { if (!this._moved && this.o) this.fitAll(); });
-      const recheck = () => { this._theme(); this._keepAddress(); };
       // The page tells its frames neither of a new theme nor of a rewritten address: look now and then.
       setInterval(() => { this._theme(); this._keepAddress(); }, 500);
       document.fonts.load('600 12px "IBM Plex Sans Arabic"', '\u0627').then(() => this._redraw());
@@ -407,7 +406,8 @@
     },
     goArea: function (id) {
       const h = this._areaById(id); if (!h) return;
-      this._moved = true; this._map.fitBounds(L.latLngBounds(h.rings.flat()), { animate: false, padding: [20, 20] }); this._pick(h); this._send(h); this._announce(h);
+      const low = this._map.getSize().x < 500 && this._legend ? this._legend.getContainer().offsetHeight + 20 : 20;   // on a phone the legend lies below
+      this._moved = true; this._map.fitBounds(L.latLngBounds(h.rings.flat()), { animate: false, paddingTopLeft: [20, 20], paddingBottomRight: [20, low] }); this._pick(h); this._send(h); this._announce(h);
     },
     clear: function () { this._pick(null); this._send(null); },
 

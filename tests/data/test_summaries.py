@@ -13,7 +13,7 @@ from sqlalchemy import Connection, text
 
 from data import columns
 from data.query import ReportQuery
-from data.summaries import choices, headline, monthly, ranked_areas
+from data.summaries import choices, headline, monthly, parts, ranked_areas
 from geo.errors import InputError
 from tests.data.reports_sample import Sample, make_sample
 
@@ -43,6 +43,25 @@ def test_ranked_areas_count_what_pandas_counts(loaded: tuple[Connection, Sample]
             found = {rank.id: rank for rank in ranked_areas(conn, query, level)}
             assert {i: r.count for i, r in found.items() if r.count} == expected["size"].to_dict()
             assert {i: r.open for i, r in found.items() if r.count} == expected["sum"].to_dict()
+
+
+def test_parts_are_what_pandas_counts_and_each_adds_up(loaded: tuple[Connection, Sample]) -> None:
+    conn, sample = loaded
+    for query in _queries(sample, 7):
+        chosen = sample.choose(query)
+        found = parts(conn, query)
+        assert found.total == len(chosen)
+        for rows, column in (
+            (found.by_group, "group"),
+            (found.by_element, "element"),
+            (found.by_type, "type_id"),
+            (found.by_status, "status"),
+            (found.by_channel, "channel"),
+        ):
+            expected = chosen[column].value_counts().to_dict()
+            assert {row.key: row.count for row in rows if row.key is not None} == expected
+            assert sum(row.count for row in rows) == found.total
+            assert [row.count for row in rows] == sorted((row.count for row in rows), reverse=True)
 
 
 def test_areas_are_ranked_by_count_and_those_without_reports_come_last(

@@ -98,6 +98,17 @@ def test_script_json_round_trips() -> None:
     assert json.loads(script_json(value)) == value
 
 
+@pytest.mark.parametrize("name", ["{{ 7 * 191 }}", "{% x", "{# x", "{{{%{#", "<!--<script>", "{{ 'x' }}"])
+def test_a_name_is_never_template_code_or_markup(name: str) -> None:
+    text = example(labels=[AreaLabel(name, 3, 2.0)])
+    assert json.loads(text)["areas"]["names"] == [name]
+    # As the page does it: first into the figure, whose rendering compiles the text again.
+    group = feature_group(text)
+    group.add_to(base_map())
+    group.render()
+    assert text in group.get_root().script.render()
+
+
 def test_static_files_are_copied_once_and_their_address_follows_their_content(tmp_path) -> None:
     first = assets.prepare(tmp_path)
     assert {p.name for p in first} >= {"leaflet.js", "leaflet.css", "marker-icon.png"}

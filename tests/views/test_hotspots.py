@@ -17,7 +17,7 @@ from streamlit.testing.v1 import AppTest
 
 from data.maps import CellCounts, CellDetail, CellLevel, LeftOut, Part
 from data.query import ReportQuery
-from data.summaries import AreaRank, Choice, Headline, MonthCount
+from data.summaries import AreaRank, Headline, MonthCount
 from geo.cells import cells_of
 from tests.conftest import forget_settings
 from tests.views.sample_city import HOSTILE, City, build_city
@@ -193,7 +193,7 @@ def test_every_piece_escapes_what_a_person_typed(language: str) -> None:
     months = [MonthCount(dt.date(2025, 1, 1), 3, 1, True)] * 2
     pieces = [
         cards.cell_card(words, detail(HOSTILE)),
-        cards.area_card(words, row, headline, months, [(Choice("x", HOSTILE, HOSTILE, 3), 3)]),
+        cards.area_card(words, row, headline, months, [Part("x", HOSTILE, HOSTILE, 3)]),
         cards.ranked_areas(words, "municipality", [row]),
         cards.ranked_cells(words, 0.7, [cards.RankedCell(26, 50, 8, HOSTILE, HOSTILE, 3)]),
         cards.head(words, HOSTILE, HOSTILE),
@@ -228,11 +228,11 @@ def test_the_kinds_of_an_area_add_up_to_its_reports(city: City) -> None:
     st.cache_data.clear()
     query = ReportQuery(city.territory, municipalities=(city.municipalities[0],))
     found = answers.kinds(1, query)
-    assert {choice.key for choice, _ in found} == {"A", "B"}
-    assert sum(n for _, n in found) == answers.headline(1, query).reports > 0
-    assert [c.key for c, _ in answers.kinds(1, replace(query, groups=("B",)))] == ["B"]
+    assert {part.key for part in found if part.key is not None} == {"A", "B"}
+    assert sum(part.count for part in found) == answers.headline(1, query).reports > 0
+    assert [part.key for part in answers.kinds(1, replace(query, groups=("B",)))] == ["B"]
     foreign = answers.kinds(1, ReportQuery(city.second))
-    assert sum(n for _, n in foreign) == answers.headline(1, ReportQuery(city.second)).reports
+    assert sum(part.count for part in foreign) == answers.headline(1, ReportQuery(city.second)).reports
 
 
 def test_a_very_large_download_is_left_to_the_command_line(city: City, monkeypatch) -> None:
@@ -240,6 +240,27 @@ def test_a_very_large_download_is_left_to_the_command_line(city: City, monkeypat
     page = open_page(lang="en")
     page.selectbox(key="dl_what").set_value("reports").run()
     assert "./rasd export" in shown(page)
+
+
+def test_a_period_within_one_month_or_day_is_said_once(city: City) -> None:
+    text = shown(open_page(lang="en", period="custom", **{"from": "2025-03-10", "to": "2025-03-10"}))
+    assert "10 March 2025" in text
+    assert "From 10 March 2025" not in text
+    assert "March 2025 – March 2025" not in text
+
+
+def test_reports_without_any_place_are_offered_as_reports_alone(city: City) -> None:
+    def nowhere() -> None:
+        from data.query import ReportQuery
+        from views import downloads
+        from views.words import Words
+
+        downloads.draw(Words("en"), "town", ReportQuery(1), {}, 3)
+
+    page = AppTest.from_function(nowhere, default_timeout=60).run()
+    assert not page.exception
+    assert page.selectbox(key="dl_what").options == ["Reports"]
+    assert all("nan" not in option for box in page.selectbox for option in box.options)
 
 
 @pytest.mark.parametrize("form", ["geojson", "gpkg", "csv"])

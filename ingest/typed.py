@@ -1,0 +1,20 @@
+"""Columns of typed sources (workbooks, Parquet, map files) as the text that a reader would see."""
+
+from __future__ import annotations
+
+import polars as pl
+
+
+def as_text(values: pl.Series) -> pl.Series:
+    """A column as text; whole numbers of a typed source lose their '.0'."""
+    if values.dtype == pl.String:
+        return values
+    if values.dtype.is_float():
+        whole = values.is_not_null() & (values == values.round()) & (values.abs() < 2**53)
+        texts = pl.select(
+            pl.when(whole)
+            .then(values.cast(pl.Int64, strict=False).cast(pl.String))
+            .otherwise(values.cast(pl.String))
+        ).to_series()
+        return texts.alias(values.name)
+    return values.cast(pl.String)
