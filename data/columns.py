@@ -145,14 +145,17 @@ def refresh(conn: Connection, territory_id: int) -> int:
     """
     facts = territory_facts(conn, territory_id)
     columns = _read(conn, facts)
+    rows = len(columns["day"])
     with _cursor(conn) as cursor:
-        cursor.executemany(
-            """INSERT INTO report_column (territory_id, name, data_version, data) VALUES (%s, %s, %s, %b)
-               ON CONFLICT (territory_id, name) DO UPDATE
-               SET data_version = excluded.data_version, data = excluded.data""",
-            ((facts.id, name, facts.data_version, column.tobytes()) for name, column in columns.items()),
-        )
-    return len(columns["day"])
+        for name in tuple(columns):
+            # One at a time: a queue of all columns would hold them a second time.
+            cursor.execute(
+                """INSERT INTO report_column (territory_id, name, data_version, data)
+                   VALUES (%s, %s, %s, %b) ON CONFLICT (territory_id, name) DO UPDATE
+                   SET data_version = excluded.data_version, data = excluded.data""",
+                (facts.id, name, facts.data_version, columns.pop(name).tobytes()),
+            )
+    return rows
 
 
 def is_current(conn: Connection, territory_id: int) -> bool:
@@ -206,7 +209,10 @@ def _read(conn: Connection, facts: TerritoryFacts) -> dict[str, NDArray]:
     columns |= {level: areas[:, place] for place, level in enumerate(LEVELS)}
     columns |= {name: whole.pop(name)[order] for name in REPORT_COLUMNS}
     # Little-endian by declaration: see _stored.
-    return {name: column.astype(np.dtype(kinds[name]).newbyteorder("<")) for name, column in columns.items()}
+    return {
+        name: column.astype(np.dtype(kinds[name]).newbyteorder("<"), copy=False)
+        for name, column in columns.items()
+    }
 
 
 def _fields() -> list[str]:

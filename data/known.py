@@ -71,7 +71,6 @@ def known_reports(conn: Connection, source_id: int, without: Sequence[str]) -> K
     for contents, cells, states in packed(
         conn, fields, condition, {"source": source_id, "without": list(without)}
     ):
-        columns: tuple[NDArray, ...] = (contents, cells, states.astype(np.int32))
         parts[0].append(contents)
         parts[1].append(cells)
         parts[2].append(states.astype(np.int32))

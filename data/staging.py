@@ -136,6 +136,7 @@ class Stage:
         self.source_id = source_id
         self.territory_id = territory_id
         self.refused = 0
+        self._seen = 0
         self.types = SourceTypes(conn, source_id)
         self.tally = Tally()
         if plan.direct:
@@ -162,7 +163,7 @@ class Stage:
     @property
     def rows(self) -> int:
         """Rows seen so far, those that nothing is written of included."""
-        return self.tally.staged.count + self.tally.known.count + self.refused
+        return self._seen or self.tally.staged.count + self.tally.known.count + self.refused
 
     def _run(self, sql: str, **params: Any) -> Any:
         return self.conn.execute(text(sql), params)
@@ -267,12 +268,14 @@ class Stage:
         self._quarantine()
         if self.plan.direct:
             self._run("DROP VIEW stage")
+        repeated, passed = tally.known_repeats(), tally.known.count
+        self._seen, self.tally = self.rows, Tally()  # its memory is wanted for what follows
         return MergeCounts(
             accepted=new,
             updated=updated,
-            unchanged=same + stale + taken_out + tally.known.count,
+            unchanged=same + stale + taken_out + passed,
             quarantined=self.refused,
-            duplicate_rows=taken_out + twins.won + tally.known_repeats(),
+            duplicate_rows=taken_out + twins.won + repeated,
             stale=stale,
             default_point_reports=flagged.batch,
             earlier=earlier + flagged.earlier,
