@@ -261,6 +261,8 @@ class Report(Base):
     batch_id: Mapped[int]  # the batch of the last change; with `line` the key of report_raw
     line: Mapped[int]
     quantity: Mapped[float | None] = mapped_column(Double)
+    # Keyed digest of who reported, where a source says it; never the person's own id.
+    reporter: Mapped[int | None] = mapped_column(BigInteger)
     # Compared byte by byte: the unique index is built three times faster than by locale.
     reference: Mapped[str] = mapped_column(Text(collation="C"))
     unit: Mapped[str | None]
@@ -350,3 +352,102 @@ class DefaultPoint(Base):
     reports: Mapped[int]
     kinds: Mapped[int]
     batch_id: Mapped[int] = mapped_column(ForeignKey("batch.id"))
+
+
+class ExposureSet(Base):
+    """One load of what reports are measured against: people, buildings, roads, or water."""
+
+    __tablename__ = "exposure_set"
+    id: Mapped[int] = mapped_column(Integer, Identity(), primary_key=True)
+    territory_id: Mapped[int] = mapped_column(ForeignKey("territory.id"))
+    kind: Mapped[str]
+    label: Mapped[str]
+    unit: Mapped[str]
+    # Made up for a demonstration: said wherever a rate is shown.
+    simulated: Mapped[bool] = mapped_column(Boolean, server_default=text("false"))
+    file_name: Mapped[str]
+    file_digest: Mapped[str]
+    resolution: Mapped[int] = mapped_column(SmallInteger)
+    cells: Mapped[int]
+    total: Mapped[float] = mapped_column(Double)
+    notes: Mapped[dict[str, Any]] = mapped_column(server_default=text("'{}'::jsonb"))
+    valid_from: Mapped[dt.datetime] = mapped_column(server_default=text("now()"))
+    valid_to: Mapped[dt.datetime | None]
+    __table_args__ = (
+        Index(
+            "ix_exposure_set_current",
+            "territory_id",
+            "kind",
+            unique=True,
+            postgresql_where=text("valid_to IS NULL"),
+        ),
+    )
+
+
+class ExposureCell(Base):
+    """Exposure of one H3 cell, at the resolution of its set."""
+
+    __tablename__ = "exposure_cell"
+    set_id: Mapped[int] = mapped_column(ForeignKey("exposure_set.id"), primary_key=True)
+    cell: Mapped[int] = mapped_column(BigInteger, primary_key=True)
+    value: Mapped[float] = mapped_column(Double)
+
+
+class Incident(Base):
+    """Reports of one kind that are near each other in space and time: one thing, many reports."""
+
+    __tablename__ = "incident"
+    # That of its first report: it stays the same when incidents are found anew.
+    id: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
+    territory_id: Mapped[int] = mapped_column(SmallInteger)
+    cell: Mapped[int] = mapped_column(BigInteger)  # of its first report, resolution 12
+    first_at: Mapped[dt.datetime]
+    last_at: Mapped[dt.datetime]
+    closed_at: Mapped[dt.datetime | None]  # see geo/incidents.py; NULL while it is open
+    element_id: Mapped[int | None] = mapped_column(SmallInteger)
+    type_id: Mapped[int | None]
+    reports: Mapped[int]
+    lon: Mapped[float] = mapped_column(Double)
+    lat: Mapped[float] = mapped_column(Double)
+
+
+class ReportIncident(Base):
+    """The incident and the place of a report; its first report (``lead``) has the incident's id.
+
+    A place is where incidents of one kind lie close together whenever they happened; it
+    has the id of its first incident. Reports without a point have no row.
+    """
+
+    __tablename__ = "report_incident"
+    report_id: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
+    incident_id: Mapped[int] = mapped_column(BigInteger)
+    place_id: Mapped[int] = mapped_column(BigInteger)
+    lead: Mapped[bool] = mapped_column(Boolean)
+    __table_args__ = (
+        Index("ix_report_incident_incident_id", "incident_id", postgresql_where=text("NOT lead")),
+    )
+
+
+class IncidentRun(Base):
+    """When the incidents of a territory were found, for which data and with which settings."""
+
+    __tablename__ = "incident_run"
+    territory_id: Mapped[int] = mapped_column(ForeignKey("territory.id"), primary_key=True)
+    data_version: Mapped[int] = mapped_column(BigInteger)
+    settings: Mapped[dict[str, Any]]
+    reports: Mapped[int]
+    incidents: Mapped[int]
+    seconds: Mapped[float] = mapped_column(Double)
+    finished_at: Mapped[dt.datetime] = mapped_column(server_default=text("now()"))
+
+
+class Analysis(Base):
+    """The result of a long computation, kept while the territory's data version is its own."""
+
+    __tablename__ = "analysis"
+    territory_id: Mapped[int] = mapped_column(ForeignKey("territory.id"), primary_key=True)
+    kind: Mapped[str] = mapped_column(primary_key=True)
+    key: Mapped[str] = mapped_column(primary_key=True)  # digest of the question and its settings
+    data_version: Mapped[int] = mapped_column(BigInteger)
+    made_at: Mapped[dt.datetime] = mapped_column(server_default=text("now()"))
+    result: Mapped[dict[str, Any]]

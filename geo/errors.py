@@ -25,3 +25,7 @@ class StoreError(RasdError):
 
 class ConfigError(RasdError):
     """A setting has a value that cannot work."""
+
+
+class Cancelled(RasdError):
+    """A long computation was stopped by who asked for it; raised by its ``tick``."""

@@ -24,12 +24,23 @@ LANGUAGES = ("ar", "en")
 
 @functools.cache
 def catalogue(language: str) -> MappingProxyType[str, Any]:
-    """All words of a language, by dotted key; a plural is a dictionary by category."""
-    nested = yaml.safe_load((FOLDER / f"{language}.yaml").read_text("utf-8"))
+    """All words of a language, by dotted key; a plural is a dictionary by category.
+
+    The files of a language's folder make one catalogue; sections may go on in another file.
+
+    Raises
+    ------
+    ValueError : a key stands in two files.
+    """
     flat: dict[str, Any] = {}
-    for section, words in nested.items():
-        for key, word in words.items():
-            flat[f"{section}.{key}"] = word
+    for file in sorted((FOLDER / language).glob("*.yaml")):
+        nested = yaml.safe_load(file.read_text("utf-8")) or {}
+        for section, words in nested.items():
+            for key, word in words.items():
+                name = f"{section}.{key}"
+                if name in flat:
+                    raise ValueError(f"{file.name}: {name} stands in another file of {language} too")
+                flat[name] = word
     return MappingProxyType(flat)
 
 

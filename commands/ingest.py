@@ -1,0 +1,146 @@
+"""./rasd ingest …: bring files in."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from commands.console import Json, TerritoryOption, bar, emit, ready, say
+
+
+def ingest_reports_command(
+    file: Annotated[Path, typer.Argument(help="CSV, XLSX, GeoJSON, GPKG, Shapefile, Parquet, Open311 …")],
+    profile: Annotated[
+        str | None, typer.Option(help="Name of a shipped profile or a YAML file; detected when left out.")
+    ] = None,
+    territory: TerritoryOption = None,
+    timezone: Annotated[
+        str | None, typer.Option(help="Time zone of the file's wall times, for example Asia/Riyadh.")
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show mapping, counts and first faults; write nothing.")
+    ] = False,
+    sheet: Annotated[str | None, typer.Option(help="Sheet of a workbook.")] = None,
+    layer: Annotated[str | None, typer.Option(help="Layer of a GeoPackage or geodatabase.")] = None,
+    encoding: Annotated[
+        str | None, typer.Option(help="Text encoding, when it is recognised wrongly.")
+    ] = None,
+    delimiter: Annotated[str | None, typer.Option(help="Delimiter, when it is recognised wrongly.")] = None,
+    keep_personal: Annotated[
+        bool, typer.Option("--keep-personal", help="Keep names, phones and ids in the landed rows.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Bring in a file of reports. The same file again changes nothing."""
+    from ingest.pipeline import ingest_reports
+
+    engine = ready()
+    with bar(file.name, as_json) as progress:
+        result = ingest_reports(
+            engine,
+            file,
+            profile=profile,
+            territory=territory,
+            timezone=timezone,
+            dry_run=dry_run,
+            progress=progress,
+            sheet=sheet,
+            layer=layer,
+            encoding=encoding,
+            delimiter=delimiter,
+            keep_personal=keep_personal,
+        )
+    if as_json:
+        emit(result.to_dict())
+        return
+    if dry_run:
+        say("Dry run: nothing was written.", style="bold")
+    say(result.profile_reason)
+    for field, column in result.mapping.items():
+        say(f"  {field:12} ← {column}")
+    if result.unmatched:
+        say(f"Kept in the landed row only: {', '.join(result.unmatched)}")
+    if result.dropped_personal:
+        say(f"Dropped as personal: {', '.join(result.dropped_personal)}")
+    for note in result.notes:
+        say(f"- {note}")
+    if result.flags:
+        flags = ", ".join(f"{name} {count:,}" for name, count in result.flags.items())
+        say(f"Kept with a flag: {flags}")
+    for fault in result.faults:
+        proposal = f" Proposal: {fault.proposal}" if fault.proposal else ""
+        say(f"line {fault.line}: {fault.code}, column {fault.column}: {fault.value!r}.{proposal}")
+    say(
+        f"{result.territory}{' (simulated)' if result.simulated else ''}: read {result.read:,} = "
+        f"accepted {result.accepted:,} + updated {result.updated:,} + unchanged {result.unchanged:,} + "
+        f"quarantined {result.quarantined:,}; located {result.located:,}; {result.seconds:.1f} s",
+        style="bold",
+    )
+    if result.quarantined and not dry_run:
+        say(f"See them: ./rasd quarantine --batch {result.batch}")
+
+
+def ingest_areas_command(
+    file: Annotated[Path, typer.Argument(help="Boundaries: any OGR source or GeoParquet.")],
+    level: Annotated[str, typer.Option(help="region, amana, governorate, municipality or district.")],
+    territory: TerritoryOption = None,
+    territory_name_ar: Annotated[str | None, typer.Option(help="Arabic name of a new territory.")] = None,
+    territory_name_en: Annotated[str | None, typer.Option(help="English name of a new territory.")] = None,
+    timezone: Annotated[str | None, typer.Option(help="Time zone of a new territory.")] = None,
+    name_ar: Annotated[str | None, typer.Option(help="Column of the Arabic names.")] = None,
+    name_en: Annotated[str | None, typer.Option(help="Column of the English names.")] = None,
+    code: Annotated[str | None, typer.Option(help="Column of the codes.")] = None,
+    parent: Annotated[str | None, typer.Option(help="Column that names the area above.")] = None,
+    assignment: Annotated[
+        Path | None, typer.Option(help="Table district → municipality: dissolves districts.")
+    ] = None,
+    layer: Annotated[str | None, typer.Option(help="Layer of the source.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Bring in boundaries of one level; all reports of the territory are assigned anew."""
+    from ingest.areas import ingest_areas
+
+    names = None
+    if territory_name_ar or territory_name_en:
+        names = (territory_name_ar or territory_name_en or "", territory_name_en or territory_name_ar or "")
+    engine = ready()
+    with bar(file.name, as_json) as progress:
+        result = ingest_areas(
+            engine,
+            file,
+            level=level,
+            territory=territory,
+            territory_names=names,
+            timezone=timezone,
+            name_ar=name_ar,
+            name_en=name_en,
+            code=code,
+            parent=parent,
+            assignment=assignment,
+            layer=layer,
+            progress=progress,
+        )
+    if as_json:
+        emit(result.to_dict())
+        return
+    for note in result.notes:
+        say(f"- {note}")
+    say(
+        f"{result.territory}, {result.level}: read {result.read:,}, accepted {result.accepted:,}, "
+        f"repaired {result.repaired:,}; overlaps {result.overlap_km2:.3f} km², gaps {result.gap_km2:.3f} km²; "
+        f"{result.reassigned:,} reports assigned anew",
+        style="bold",
+    )
+
+
+def register(app: typer.Typer) -> None:
+    group = typer.Typer(no_args_is_help=True, help="Bring files in: reports, areas, exposure.")
+    app.add_typer(group, name="ingest")
+    group.command("reports", epilog="Example: ./rasd ingest reports export.csv --dry-run")(
+        ingest_reports_command
+    )
+    group.command("areas", epilog="Example: ./rasd ingest areas districts.geojson --level district")(
+        ingest_areas_command
+    )
