@@ -287,9 +287,18 @@ class Stage:
         self._run(
             """CREATE TEMP TABLE match ON COMMIT DROP AS
                SELECT s.id AS stage_id, s.line, r.id AS report_id, r.content = s.content AS same,
-                      coalesce(s.status_at < r.status_at, false) AS stale
-               FROM stage s JOIN report r ON r.source_id = :source AND r.reference = s.reference""",
+                      coalesce(s.status_at < r.status_at, false)
+                        OR coalesce(b.id > o.first AND b.file_digest <> o.digest, false) AS stale
+               FROM stage s JOIN report r ON r.source_id = :source AND r.reference = s.reference
+               JOIN batch b ON b.id = r.batch_id
+               -- The same file was read before, and another file has told more since: what it
+               -- says is old, also where the rows carry no date that would tell.
+               CROSS JOIN (SELECT own.file_digest AS digest, min(e.id) AS first
+                           FROM batch own LEFT JOIN batch e ON e.id < own.id AND e.source_id = own.source_id
+                             AND e.profile = own.profile AND e.file_digest = own.file_digest
+                           WHERE own.id = :batch GROUP BY own.file_digest) o""",
             source=self.source_id,
+            batch=self.batch_id,
         )
         self._run("ANALYZE match")
         row = self._run(

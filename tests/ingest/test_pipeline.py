@@ -67,6 +67,20 @@ def test_an_older_export_changes_nothing(store: Any, tmp_path: Path) -> None:
     assert report(store).closed_at == dt.datetime(2026, 3, 20, 7, tzinfo=dt.UTC)
 
 
+def test_a_file_read_before_does_not_undo_what_another_file_told_since_even_without_dates(
+    store: Any, tmp_path: Path
+) -> None:
+    early, late = tmp_path / "early.csv", tmp_path / "late.csv"
+    # Neither an assignment nor a closing date: nothing in the rows tells their age.
+    opened = GOOD | {STATUS: "مغلق", CLOSED: ""}
+    load(store, early, sheet(*COMPANIONS, opened | {STATUS: "مسند"}))
+    assert load(store, late, sheet(*COMPANIONS, opened)).updated == 1
+    again = load(store, early, early.read_text("utf-8"))
+    assert (again.updated, again.unchanged, again.stale) == (0, 6, 1)
+    assert report(store).status == 7
+    assert load(store, late, late.read_text("utf-8")).unchanged == 6
+
+
 def test_two_rows_of_one_file_that_disagree_are_one_report_with_the_conflict_noted(
     store: Any, tmp_path: Path
 ) -> None:
