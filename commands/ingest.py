@@ -135,6 +135,53 @@ def ingest_areas_command(
     )
 
 
+def ingest_exposure_command(
+    file: Annotated[
+        Path, typer.Argument(help="Polygons, lines, points, a table of cells or points, or a GeoTIFF.")
+    ],
+    kind: Annotated[str, typer.Option(help="population, buildings, road_km or water.")],
+    territory: TerritoryOption = None,
+    column: Annotated[
+        str | None, typer.Option(help="Column of the amounts; recognised when left out.")
+    ] = None,
+    label: Annotated[
+        str | None, typer.Option(help="What it is called on screen, for example its source.")
+    ] = None,
+    resolution: Annotated[
+        int | None, typer.Option(help="H3 resolution, at most 10; by the size of the area when left out.")
+    ] = None,
+    layer: Annotated[str | None, typer.Option(help="Layer of the source.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Bring in what reports are measured against: people, buildings, roads, or water to leave out."""
+    from ingest.exposure import ingest_exposure
+
+    engine = ready()
+    with bar(file.name, as_json) as progress:
+        result = ingest_exposure(
+            engine,
+            file,
+            kind=kind,
+            territory=territory,
+            column=column,
+            label=label,
+            resolution=resolution,
+            layer=layer,
+            progress=progress,
+        )
+    if as_json:
+        emit(result.to_dict())
+        return
+    for note in result.notes:
+        say(f"- {note}")
+    say(
+        f"{result.territory}{' (simulated)' if result.simulated else ''}, {result.kind}: {result.label}"
+        f"{f' ({result.column})' if result.column else ''}, read as {result.form}; {result.cells:,} cells of "
+        f"resolution {result.resolution}; {result.seconds:.1f} s",
+        style="bold",
+    )
+
+
 def register(app: typer.Typer) -> None:
     group = typer.Typer(no_args_is_help=True, help="Bring files in: reports, areas, exposure.")
     app.add_typer(group, name="ingest")
@@ -144,3 +191,6 @@ def register(app: typer.Typer) -> None:
     group.command("areas", epilog="Example: ./rasd ingest areas districts.geojson --level district")(
         ingest_areas_command
     )
+    group.command(
+        "exposure", epilog="Example: ./rasd ingest exposure blocks.gpkg --kind population --column pop20"
+    )(ingest_exposure_command)

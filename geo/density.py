@@ -85,11 +85,15 @@ class Density:
         from scipy.ndimage import map_coordinates
 
         east, north = self.frame.plane.metres(lon, lat)
-        row = (self.frame.north - north) / self.cell_m - 0.5
-        column = (east - self.frame.west) / self.cell_m - 0.5
-        found = map_coordinates(self.values, [row, column], order=1, mode="nearest")
-        pixel = self.frame.pixels(lon, lat)
-        return np.where((pixel >= 0) & self.inside.ravel()[pixel], found, np.nan)
+        place = [
+            (self.frame.north - north) / self.cell_m - 0.5,
+            (east - self.frame.west) / self.cell_m - 0.5,
+        ]
+        # Pixels outside have no value, which is not 0: they take no part in the weights.
+        share = map_coordinates(self.inside.astype(np.float32), place, order=1, mode="nearest")
+        found = map_coordinates(self.values, place, order=1, mode="nearest")
+        there = (share >= 0.5) & (self.frame.pixels(lon, lat) >= 0)
+        return np.where(there, found / np.where(there, share, 1.0), np.nan)
 
 
 def density(
@@ -402,7 +406,9 @@ def _binned(
     if len(rows):
         strayed = counts[rows, columns]
         counts[rows, columns] = 0.0
-        target = nearest_inside(rows, columns, inside, max(reach_m / frame.cell_m, 0.0))
+        # Between pixel centres: the points themselves are up to a pixel and a half nearer.
+        within = reach_m / frame.cell_m + 1.5 if reach_m > 0 else 0.0
+        target = nearest_inside(rows, columns, inside, within)
         back = target >= 0
         np.add.at(counts.reshape(-1), target[back], strayed[back])
         lost += float(strayed[~back].sum())

@@ -212,6 +212,14 @@ def positions(
     return to_degrees(world, place, east, north)
 
 
+def people(world: World, number: int, rng: np.random.Generator) -> tuple[Floats, Floats]:
+    """Longitudes and latitudes of people at home, (number,) each: by population, along side streets."""
+    odds = np.cumsum(world.places.population)
+    place = np.searchsorted(odds / odds[-1], rng.random(number), side="right").clip(0, len(odds) - 1)
+    nobody = np.zeros(number)
+    return positions(world, place, np.zeros(number, dtype=np.int64), nobody, nobody, rng)
+
+
 def to_degrees(world: World, place: Ints, east: Floats, north: Floats) -> tuple[Floats, Floats]:
     """Positions (m,) from metres east and north of their places."""
     lat0 = world.places.lat[place]

@@ -23,6 +23,7 @@ from geo.simulated_scene import EMERGING, Scene
 from geo.simulation import prepare, simulate
 from ingest.demo_areas import LEVELS, NOTE, write_areas
 from ingest.demo_files import NOTICE, Tally, write_portal
+from ingest.demo_population import LABEL, write_population
 from ingest.demo_world import DemoWorld, demo_plan, demo_world
 
 TERRITORY = "demo-eastern-province"
@@ -42,6 +43,7 @@ class DemoFiles:
     folder: Path
     reports: list[Path]
     areas: Path
+    population: Path
     truth: Path
     rows: int
     seconds: float
@@ -52,6 +54,7 @@ class DemoFiles:
             "folder": str(self.folder),
             "reports": [str(path) for path in self.reports],
             "areas": str(self.areas),
+            "population": str(self.population),
             "truth": str(self.truth),
             "rows": self.rows,
             "seconds": round(self.seconds, 3),
@@ -70,6 +73,7 @@ class DemoResult:
     quarantined: int
     located: int
     areas: dict[str, int]
+    population: float
     batches: list[int]
     seconds: float
     truth: dict[str, Any]
@@ -103,7 +107,7 @@ def write_files(
     format: str = "csv",
     progress: Progress | None = None,
 ) -> DemoFiles:
-    """Write ``simulated_reports.*``, ``demo_areas.gpkg`` and ``truth.json`` into `folder`.
+    """Write ``simulated_reports.*``, areas, population and ``truth.json`` into `folder`.
 
     Parameters
     ----------
@@ -122,10 +126,11 @@ def write_files(
         folder / "simulated_reports", simulate(scene, CHUNK), demo, format, progress, total=reports
     )
     areas = write_areas(folder / "demo_areas.gpkg", demo)
+    population = write_population(folder / "simulated_population.csv", demo)
     truth = folder / "truth.json"
     text = json.dumps(truth_of(demo, scene, tally), ensure_ascii=False, indent=1)
     truth.write_text(text + "\n", encoding="utf-8")
-    return DemoFiles(folder, paths, areas, truth, tally.rows, time.monotonic() - began)
+    return DemoFiles(folder, paths, areas, population, truth, tally.rows, time.monotonic() - began)
 
 
 def load_demo(
@@ -145,7 +150,10 @@ def load_demo(
     when the load ends. Loading the same demo again changes nothing.
     """
     # Only a load needs the pipeline: writing files works without a store.
+    from data import territories
+    from data.incidents import refresh_incidents
     from ingest.areas import ingest_areas
+    from ingest.exposure import ingest_exposure
     from ingest.pipeline import ingest_reports
 
     def part(low: float, high: float) -> Progress | None:
@@ -183,20 +191,32 @@ def load_demo(
                 progress=part(0.1 + 0.02 * i, 0.12 + 0.02 * i),
             )
             areas[level] = result.accepted
+        people = ingest_exposure(
+            engine, files.population, kind="population", territory=TERRITORY, label=LABEL, simulated=True
+        )
         totals = dict.fromkeys(("read", "accepted", "updated", "unchanged", "quarantined", "located"), 0)
         batches: list[int] = []
         for i, path in enumerate(files.reports):
-            low, high = (0.2 + 0.8 * k / len(files.reports) for k in (i, i + 1))
+            low, high = (0.2 + 0.7 * k / len(files.reports) for k in (i, i + 1))
             batch = ingest_reports(engine, path, territory=TERRITORY, progress=part(low, high))
             for name in totals:
                 totals[name] += getattr(batch, name)
             if batch.batch is not None:
                 batches.append(batch.batch)
+        with engine.connect() as conn:
+            place = territories.find(conn, TERRITORY)
+        # A demo shows everything at once; a user's own load leaves this to the first question.
+        share = part(0.9, 1.0)
+        if place is not None:
+            refresh_incidents(
+                engine, place.id, tick=lambda done: share(done, totals["read"]) if share else None
+            )
         truth = json.loads(files.truth.read_text(encoding="utf-8"))
     return DemoResult(
         territory=TERRITORY,
         **totals,
         areas=areas,
+        population=round(people.inside),
         batches=batches,
         seconds=time.monotonic() - began,
         truth=truth,
