@@ -215,7 +215,7 @@ def replace_set(
     if assign:
         study_area = territories.study_area(conn, territory_id)
         outcome = assignment.assign_reports(conn, territory_id, current, study_area)
-    territories.bump_version(conn, territory_id)
+    territories.bump_version(conn, territory_id, incidents_hold=True)
     columns.refresh(conn, territory_id)
     return AreaSetResult(
         id=set_id,

@@ -22,7 +22,14 @@ from psycopg import Cursor
 from sqlalchemy import Connection
 
 from data.copying import packed, raw_cursor
-from data.query import ReportQuery, TerritoryFacts, element_ids, parent_sql, territory_facts
+from data.query import (
+    ReportQuery,
+    TerritoryFacts,
+    element_ids,
+    parent_sql,
+    require_incidents,
+    territory_facts,
+)
 from data.vocabulary import LEVELS, Flag, Precision
 
 RESOLUTION = 10  # of the cells kept: about 76 m edge
@@ -30,15 +37,18 @@ DAY_ZERO = np.datetime64("2000-01-01", "D")
 _CHUNK = 1 << 19  # ids read at a time, to bound memory
 _ZERO_MICROSECONDS = 946_684_800_000_000  # of 2000-01-01T00:00Z since 1970
 
-# Bits of the column `state`.
+# Bits of the column `state`. LEADS: no other report opened this one's incident.
 STATUS_BITS = 15
+LEADS = 16
 ON_DEFAULT_POINT = 64
 IN_AREA_ONLY = 32
 
 # One entry a run of reports of one cell in the same areas.
 RUN_COLUMNS = {"cell": np.int64, "length": np.int32} | dict.fromkeys(LEVELS, np.int32)
 # One entry a report. `day`: local days since DAY_ZERO. `minutes`: from opening to closing,
-# -1 for not closed or closed before it was opened. 0 stands for no element and no type.
+# -1 for not closed or closed before it was opened. `opened`: minutes since DAY_ZERO, UTC.
+# 0 stands for no element and no type. `incident` and `place` are ids as in `report_incident`,
+# 0 for a report without a row there; they hold while `data.incidents.is_current`.
 REPORT_COLUMNS = {
     "day": np.int16,
     "element": np.int16,
@@ -46,6 +56,9 @@ REPORT_COLUMNS = {
     "channel": np.int8,
     "type": np.int32,
     "minutes": np.int32,
+    "opened": np.int32,
+    "incident": np.int64,
+    "place": np.int64,
 }
 
 
@@ -97,6 +110,9 @@ def select(
     columns = load(conn, query.territory_id, wanted | {"state"})
     reports, runs = columns.reports, columns.runs
     chosen = np.ones(columns.rows, dtype=bool)
+    if query.incidents:
+        require_incidents(conn, columns.facts)
+        chosen &= (reports["state"] & LEADS) != 0
     if not (query.default_points or keep_default_points):
         chosen &= (reports["state"] & ON_DEFAULT_POINT) == 0
     if query.start:
@@ -158,6 +174,22 @@ def refresh(conn: Connection, territory_id: int) -> int:
     return rows
 
 
+def carry(conn: Connection, territory_id: int) -> None:
+    """Let the columns serve the current data version too, after a change that was not to reports.
+
+    Call it in the transaction that counted the version up by one. Columns that were not
+    current before stay so.
+    """
+    facts = territory_facts(conn, territory_id)
+    with _cursor(conn) as cursor:
+        # Served by pk_report_column; the bytes themselves are not written again.
+        cursor.execute(
+            "UPDATE report_column SET data_version = %(now)s"
+            " WHERE territory_id = %(territory)s AND data_version = %(now)s - 1",
+            {"now": facts.data_version, "territory": territory_id},
+        )
+
+
 def is_current(conn: Connection, territory_id: int) -> bool:
     """Whether stored columns serve the questions about this territory."""
     facts = territory_facts(conn, territory_id)
@@ -186,13 +218,14 @@ def _stored(conn: Connection, facts: TerritoryFacts, wanted: set[str]) -> dict[s
 
 
 def _read(conn: Connection, facts: TerritoryFacts) -> dict[str, NDArray]:
-    """All columns from ``report``, sorted by cell and areas; 26 bytes a report while it works."""
+    """All columns from ``report``, sorted by cell and areas; 46 bytes a report while it works."""
     kinds = RUN_COLUMNS | REPORT_COLUMNS
     parts: dict[str, list[NDArray]] = {name: [] for name in ("cell", "combination", *REPORT_COLUMNS)}
     # One number for each combination of areas that occurs, so that one key sorts them all.
     combinations: dict[tuple[int, ...], int] = {}
     condition = "r.territory_id = %(territory)s"
-    for numbers in packed(conn, _fields(), condition, {"territory": facts.id}, _CHUNK):
+    tables = "report r LEFT JOIN report_incident m ON m.report_id = r.id"
+    for numbers in packed(conn, _fields(), condition, {"territory": facts.id}, _CHUNK, tables):
         for name, column in _unpacked(numbers, facts.timezone, combinations).items():
             parts[name].append(column)
     # Column by column, so that no more than one is held twice.
@@ -220,6 +253,7 @@ def _fields() -> list[str]:
     flags = (
         f"(r.status | CASE WHEN r.flags & {int(Flag.DEFAULT_POINT)} <> 0 THEN {ON_DEFAULT_POINT} ELSE 0 END"
         f" | CASE WHEN r.precision = {int(Precision.AREA)} THEN {IN_AREA_ONLY} ELSE 0 END"
+        f" | CASE WHEN m.lead IS FALSE THEN 0 ELSE {LEADS} END"
         " | (r.channel::int << 8))"
     )
     areas = [f"coalesce(r.{level}_id, 0)" for level in LEVELS]
@@ -232,6 +266,8 @@ def _fields() -> list[str]:
         # Microseconds since 2000, as PostgreSQL holds them; days of a zone are faster in polars.
         "timestamptz_send(r.opened_at)",
         "timestamptz_send(coalesce(r.closed_at, '-infinity'))",
+        "int8send(coalesce(m.incident_id, 0))",
+        "int8send(coalesce(m.place_id, 0))",
     ]
 
 
@@ -240,7 +276,7 @@ def _unpacked(
 ) -> dict[str, NDArray]:
     """The columns of a range of reports, (n,) each; ``combinations`` grows by those first met."""
     low = 0xFFFFFFFF
-    cell, first, second, third, kind, opened, closed = numbers
+    cell, first, second, third, kind, opened, closed, incident, place = numbers
     areas = (first >> 32, first & low, second >> 32, second & low, third >> 32)
     codes = np.zeros(len(cell), dtype=np.int64)
     for packed_ids in (first, second, areas[4]):
@@ -264,6 +300,9 @@ def _unpacked(
         "channel": ((third >> 8) & 0x7F).astype(np.int8),
         "type": (kind & low).astype(np.int32),
         "minutes": np.where(closed >= opened, np.minimum(minutes, 2147483647), -1).astype(np.int32),
+        "opened": np.clip(opened // 60_000_000, -2147483648, 2147483647).astype(np.int32),
+        "incident": incident,
+        "place": place,
     }
 
 

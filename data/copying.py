@@ -154,10 +154,16 @@ def report_ids(conn: Connection, count: int) -> NDArray[np.int64]:
 
 
 def packed(
-    conn: Connection, fields: Iterable[str], condition: str, params: dict[str, Any], step: int = ID_RANGE
+    conn: Connection,
+    fields: Iterable[str],
+    condition: str,
+    params: dict[str, Any],
+    step: int = ID_RANGE,
+    tables: str = "report r",
 ) -> Iterator[list[NDArray[np.int64]]]:
     """Expressions over ``report r`` that send eight bytes, one (n,) array each, in ranges of ids.
 
+    ``tables`` may join others to it, each with at most one row a report.
     Each range comes as one byte string an expression: all aggregates of one SELECT see its
     rows in the same order, and no row becomes a Python object.
     """
@@ -168,7 +174,7 @@ def packed(
         low, last = cursor.fetchone() or (None, None)
         while low is not None and low <= last:
             cursor.execute(
-                f"""SELECT {sums} FROM report r
+                f"""SELECT {sums} FROM {tables}
                     WHERE {condition} AND r.id >= %(low)s AND r.id < %(high)s""",
                 {**params, "low": low, "high": low + step},
                 binary=True,

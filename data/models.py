@@ -414,8 +414,9 @@ class Incident(Base):
 class ReportIncident(Base):
     """The incident and the place of a report; its first report (``lead``) has the incident's id.
 
-    A place is where incidents of one kind lie close together whenever they happened; it
-    has the id of its first incident. Reports without a point have no row.
+    A place is where incidents of one kind lie close together whenever they happened
+    (``geo.incidents.places``); it has the id of its first incident. Reports without a point
+    have no row.
     """
 
     __tablename__ = "report_incident"

@@ -15,7 +15,7 @@ from typing import Any
 from sqlalchemy import Connection, text
 
 from data.vocabulary import CELL_RESOLUTION, Flag
-from geo.errors import InputError
+from geo.errors import InputError, StoreError
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +34,7 @@ class ReportQuery:
     municipalities, districts : ``area.id``.
     channels, statuses : codes of ``data/vocabulary.py``.
     default_points : True also counts reports on a geocoder's default point.
+    incidents : True counts incidents instead: of each, its first report, if that one fits.
 
     Raises
     ------
@@ -51,6 +52,7 @@ class ReportQuery:
     channels: tuple[int, ...] = ()
     statuses: tuple[int, ...] = ()
     default_points: bool = False
+    incidents: bool = False
 
     def __post_init__(self) -> None:
         if self.start and self.end and self.end < self.start:
@@ -88,6 +90,19 @@ def territory_facts(conn: Connection, territory_id: int) -> TerritoryFacts:
     if row is None:
         raise InputError(f"There is no territory {territory_id} in the store: choose one of `./rasd status`.")
     return TerritoryFacts(*row)
+
+
+def require_incidents(conn: Connection, facts: TerritoryFacts) -> None:
+    """Raise StoreError unless the territory's incidents are those of its reports."""
+    # Served by pk_incident_run.
+    version = conn.scalar(
+        text("SELECT data_version FROM incident_run WHERE territory_id = :territory"), {"territory": facts.id}
+    )
+    if version != facts.data_version:
+        raise StoreError(
+            f"The incidents of {facts.code} have not been found since its reports changed. "
+            f"Type: ./rasd incidents --territory {facts.code} --refresh"
+        )
 
 
 def where(
@@ -129,6 +144,10 @@ def where(
         if values:
             parts.append(f"r.{column} = ANY(:q_{column})")
             params[f"q_{column}"] = [int(value) for value in values]
+    if query.incidents:
+        require_incidents(conn, facts)
+        # Served by pk_report_incident.
+        parts.append("NOT EXISTS (SELECT FROM report_incident m WHERE m.report_id = r.id AND NOT m.lead)")
     if not (query.default_points or keep_default_points):
         parts.append(f"r.flags & {int(Flag.DEFAULT_POINT)} = 0")
     return " AND ".join(parts), params

@@ -242,9 +242,13 @@ def _shares_by_cells(
     return found
 
 
-def bump_version(conn: Connection, territory_id: int) -> int:
-    """Count up the territory's data version, the key of all caches; returns the new one."""
-    return int(
+def bump_version(conn: Connection, territory_id: int, *, incidents_hold: bool = False) -> int:
+    """Count up the territory's data version, the key of all caches; returns the new one.
+
+    ``incidents_hold`` says that nothing changed on which incidents depend (places, times,
+    kinds and closings of reports), so that they stay current.
+    """
+    version = int(
         conn.execute(
             text(
                 "UPDATE territory SET data_version = data_version + 1 WHERE id = :id RETURNING data_version"
@@ -252,6 +256,16 @@ def bump_version(conn: Connection, territory_id: int) -> int:
             {"id": territory_id},
         ).scalar_one()
     )
+    if incidents_hold:
+        # Served by pk_incident_run.
+        conn.execute(
+            text(
+                "UPDATE incident_run SET data_version = :version"
+                " WHERE territory_id = :id AND data_version = :version - 1"
+            ),
+            {"id": territory_id, "version": version},
+        )
+    return version
 
 
 def lock_territory(conn: Connection, territory_id: int) -> None:
