@@ -1,10 +1,16 @@
 """The commands of ``./rasd``: one module each, with ``register``."""
 
-from commands import export, ingest, quarantine, store
+from commands import density, export, exposure, hotspots, incidents, ingest, quarantine, scan, store, trends
 
 MODULES = (
     store,
     ingest,
     quarantine,
     export,
+    hotspots,
+    trends,
+    scan,
+    incidents,
+    density,
+    exposure,
 )

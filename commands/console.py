@@ -45,20 +45,22 @@ def emit(values: dict[str, Any]) -> None:
 
 
 @contextlib.contextmanager
-def bar(title: str, quiet: bool) -> Iterator[Callable[[float, int], None]]:
-    """A progress bar on standard error; the callback takes (share done, rows so far)."""
+def bar(title: str, quiet: bool) -> Iterator[Callable[..., None]]:
+    """A progress bar on standard error; the callback takes (share done, rows so far or nothing)."""
     with Progress(
         TextColumn("{task.description}"),
         BarColumn(),
         TaskProgressColumn(),
-        TextColumn("{task.fields[rows]:,} rows"),
+        TextColumn("{task.fields[rows]}"),
         TimeElapsedColumn(),
         console=err,
         disable=quiet or not err.is_terminal,
         transient=True,
     ) as progress:
-        task = progress.add_task(escape(title), total=1.0, rows=0)
-        yield lambda share, rows: progress.update(task, completed=share, rows=rows)
+        task = progress.add_task(escape(title), total=1.0, rows="")
+        yield lambda share, rows=0: progress.update(
+            task, completed=share, rows=f"{rows:,} rows" if rows else ""
+        )
 
 
 def ready() -> Engine:

@@ -9,8 +9,23 @@ code has no words.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
-Value = str | int | float
+
+class Named(NamedTuple):
+    """A name in both languages, of an area for instance; None where it is not known."""
+
+    ar: str | None
+    en: str | None
+
+
+class Term(NamedTuple):
+    """A word of the catalogues by its key, such as ``channel.citizen``."""
+
+    key: str
+
+
+Value = str | int | float | Named | Term
 
 
 @dataclass(frozen=True, slots=True)

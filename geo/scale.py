@@ -45,7 +45,7 @@ class _Scale:
 
     resolution: int
     cells: int
-    reports: int
+    reports: float
     skew: float
 
     def expected(self, k: int) -> float:
@@ -119,7 +119,7 @@ def _scale(resolution: int, occupied: npt.NDArray, cells: int) -> _Scale:
     second = float(((counts - mean) ** 2).sum()) + empty * mean**2
     third = float(((counts - mean) ** 3).sum()) - empty * mean**3
     skew = third / cells / (second / cells) ** 1.5 if second > 0 else 0.0
-    return _Scale(resolution, cells, int(counts.sum()), skew)
+    return _Scale(resolution, cells, float(counts.sum()), skew)
 
 
 def _chosen(scale: _Scale, k: int, scales: list[_Scale]) -> Choice:

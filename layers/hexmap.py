@@ -3,29 +3,42 @@
 streamlit-folium makes a new frame (and loses place and zoom) when the Map's own script
 changes, so the Map holds nothing that can differ between two runs; cells, boundaries,
 words and colours travel in a feature group, which changes in place. Its answer holds only
-``last_active_drawing``, so moving the map never runs the page again. Scripts and styles
-come from ``static/``: nothing is fetched from elsewhere.
+``last_active_drawing``, so moving the map never runs the page again. Two maps side by side
+are two panes of the one frame. Scripts and styles come from ``static/``: nothing is fetched
+from elsewhere.
 """
 
 from __future__ import annotations
 
+import base64
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import folium
+import numpy as np
 from branca.element import MacroElement
 from folium.elements import JSCSSMixin
 from jinja2 import Template
 
+from geo.cells import areas_km2
 from layers.assets import frame_url
+from layers.cellmap import CellLayer, ImageLayer, Outline, Pane, pack_layer, pack_numbered
 from layers.outlines import Outlines
 from layers.palettes import PALETTES
 
 MAX_ZOOM = 18
+SIZED = 500  # cells of a layer that its mean size is taken from
 # Drawn cells are wholly opaque without a background, so the legend's colours are exact.
 OPACITY_OVER_TILES = 0.78
+SCRIPTS = (
+    "hexdata",
+    "hexlegend",
+    "hexpair",
+    "hexgrid",
+    "hexlayers",
+)  # in the order in which they build on each other
 
 
 class HexGrid(JSCSSMixin, MacroElement):
@@ -40,7 +53,7 @@ class HexGrid(JSCSSMixin, MacroElement):
     def __init__(self) -> None:
         super().__init__()
         self._name = "HexGrid"
-        self.default_js = [("rasd_hexgrid", frame_url("rasd/hexgrid.js"))]
+        self.default_js = [(f"rasd_{name}", frame_url(f"rasd/{name}.js")) for name in SCRIPTS]
         self.default_css = [("rasd_hexgrid_css", frame_url("rasd/hexgrid.css"))]
 
 
@@ -107,9 +120,6 @@ def script_json(value: Any) -> str:
 
 def payload(
     *,
-    cells: str,
-    limits: Mapping[int, Sequence[int]],
-    cell_km2: Mapping[int, float],
     outlines: Outlines,
     labels: Sequence[AreaLabel],
     minor: Outlines | None,
@@ -120,16 +130,24 @@ def payload(
     words: Mapping[str, Any],
     language: str,
     palette: str,
+    cells: str = "",
+    limits: Mapping[int, Sequence[int]] | None = None,
+    cell_km2: Mapping[int, float] | None = None,
+    cell_layer: CellLayer | None = None,
+    image: ImageLayer | None = None,
+    numbered: Sequence[Outline] = (),
+    panes: tuple[Pane, Pane] | None = None,
     pick: Mapping[str, float] | None = None,
     over_tiles: bool = False,
 ) -> str:
     """Everything the layer needs, as one line of JSON.
 
+    What is shown: the counts in ``cells`` at the resolution that suits the zoom; or the
+    classes of ``cell_layer``; or ``image``, below which counts can still be read and
+    clicked; or two ``panes``. ``numbered`` outlines lie above any of them.
+
     Parameters
     ----------
-    cells : answer of ``hexpack.pack``.
-    limits : class limits by resolution (``legend.class_limits``).
-    cell_km2 : mean area of a cell by resolution, km².
     outlines, labels : areas with name, count and area, in one order.
     minor, minor_names : thinner outlines that appear when zoomed in, if any.
     bounds, extent : ((south, west), (north, east)) in decimal degrees: what to fit at
@@ -137,15 +155,32 @@ def payload(
     fit : the map fits ``bounds`` again when this text changes.
     words : the layer's words in the reader's language.
     language : ``ar`` or ``en``; ``ar`` is drawn right to left, digits stay Latin.
-    palette : a key of ``PALETTES``.
-    pick : what is picked when the map opens: a cell's ``lat``, ``lng`` and ``res``, or an
-        ``area``'s id.
+    palette : a key of ``PALETTES``, for counts.
+    cells : answer of ``hexpack.pack``; "" for none.
+    limits : class limits by resolution (``legend.class_limits``); of both panes' counts
+        together when there are two.
+    cell_km2 : mean area of a cell by resolution, km².
+    panes : two maps with equal limits, classes, place and zoom.
+    pick : what is picked when the map opens: a cell's ``lat``, ``lng`` and ``res``, an
+        ``area``'s id, or the number of an ``outline``.
+
+    Raises
+    ------
+    ValueError : two panes whose layers or images have different classes, or panes together
+        with something to be shown on a single map.
     """
+    if panes is None:
+        shown = [Pane("", cells, cell_layer, image, tuple(numbered))]
+    else:
+        if cells or cell_layer or image or numbered:
+            raise ValueError("two panes bring their own cells, layers, images and outlines")
+        _comparable(*panes)
+        shown = list(panes)
     return script_json(
         {
-            "cells": cells,
-            "limits": {str(r): list(v) for r, v in limits.items()},
-            "km2": {str(r): v for r, v in cell_km2.items()},
+            "panes": [_pane(pane) for pane in shown],
+            "limits": {str(r): list(v) for r, v in (limits or {}).items()},
+            "km2": {str(r): v for r, v in (cell_km2 or {}).items()},
             "areas": {
                 "rings": outlines.rings,
                 "ids": outlines.ids,
@@ -169,6 +204,58 @@ def payload(
             "tiles": over_tiles,
         }
     )
+
+
+def _comparable(first: Pane, second: Pane) -> None:
+    """Two maps are compared by colour, so a colour must mean the same on both."""
+    classes = [
+        None if pane.layer is None else [(c.code, c.light, c.dark, c.mark) for c in pane.layer.legend]
+        for pane in (first, second)
+    ]
+    if classes[0] != classes[1]:
+        raise ValueError("two maps side by side need the same classes in the same order")
+    ramps = [None if pane.image is None else pane.image.legend for pane in (first, second)]
+    if ramps[0] != ramps[1]:
+        raise ValueError("two images side by side need the same legend")
+
+
+def _pane(pane: Pane) -> dict[str, Any]:
+    """What one map shows, ready for JSON."""
+    packed = pack_numbered(pane.outlines) if pane.outlines else None
+    return {
+        "heading": pane.heading,
+        "cells": pane.cells,
+        "layer": None if pane.layer is None else _layer(pane.layer),
+        "image": None if pane.image is None else _image(pane.image),
+        "numbered": packed
+        and {
+            "rings": packed.rings,
+            "at": packed.labels.round(5).tolist(),
+            "ids": packed.ids,
+            "names": [outline.label for outline in pane.outlines],
+        },
+    }
+
+
+def _layer(layer: CellLayer) -> dict[str, Any]:
+    some = np.sort(layer.cells)[:: max(1, len(layer.cells) // SIZED)]
+    return {
+        "title": layer.title,
+        "cells": pack_layer(layer),
+        "km2": round(float(areas_km2(some).mean()), 6) if len(some) else 0,
+        "legend": [[c.label, c.light, c.dark, c.mark, c.count] for c in layer.legend],
+        "readings": [reading.label for reading in layer.readings],
+    }
+
+
+def _image(image: ImageLayer) -> dict[str, Any]:
+    return {
+        "title": image.title,
+        "png": base64.b64encode(image.png).decode("ascii"),
+        "bounds": image.bounds,
+        "legend": image.legend,
+        "grey": image.grey,
+    }
 
 
 def feature_group(data: str) -> folium.FeatureGroup:

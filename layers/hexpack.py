@@ -23,6 +23,7 @@ from geo.cells import areas_km2, centres, parents
 DEGREE = 100_000  # steps a degree, of centres
 SHAPE_DEGREE = 1_000_000  # steps a degree, of corners around a centre
 FINEST_SHAPE_PARENT = 5  # outlines and sizes are shared below parents about 18 km across
+SIZED = 16  # cells of a shared outline whose size is looked up
 MAX_SHAPES = 300  # of a level; a larger territory shares them more widely
 
 
@@ -84,7 +85,8 @@ def runs(values: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64
     return values[bounds[:-1]], np.diff(bounds)
 
 
-def _number(*values: int) -> bytes:
+def number(*values: int) -> bytes:
+    """Single unsigned integers as varints."""
     return varints(np.array(values, dtype=np.int64))
 
 
@@ -115,7 +117,8 @@ def _shape(coarse: int, resolution: int) -> list[int]:
     return [round(v * SHAPE_DEGREE) for y, x in corners for v in (x - lng, y - lat)]
 
 
-def _pack_level(resolution: int, level: Level) -> bytes:
+def pack_level(resolution: int, level: Level) -> bytes:
+    """One level in order of cell, before base64; see the module's first lines."""
     order = np.argsort(level.cells)
     cells = level.cells[order]
     lng, lat = centres(cells)
@@ -125,12 +128,13 @@ def _pack_level(resolution: int, level: Level) -> bytes:
             break
     shapes = np.array([_shape(int(c), resolution) for c in coarse], dtype=np.int64)
     starts = np.concatenate(([0], np.cumsum(lengths)[:-1])).astype(np.int64)
-    # Below one parent the cells' areas differ by less than 1 %.
-    sizes = np.add.reduceat(areas_km2(cells), starts) / lengths * 1e6 if len(cells) else np.empty(0)
+    # Below one parent the cells' areas differ by less than 1 %, so some of them stand for all.
+    some = starts[:, None] + np.arange(SIZED) * lengths[:, None] // SIZED
+    sizes = areas_km2(cells[some.ravel()]).reshape(some.shape).mean(axis=1) * 1e6
     area_values, area_lengths = runs(level.areas[order])
     return b"".join(
         [
-            _number(resolution, len(cells), len(coarse), len(area_values)),
+            number(resolution, len(cells), len(coarse), len(area_values)),
             varints(zigzag(shapes.ravel())),
             varints(np.rint(sizes).astype(np.int64)),
             varints(lengths),
@@ -157,7 +161,7 @@ def pack(levels: Mapping[int, Level]) -> str:
     for resolution, level in levels.items():
         if not len(level.cells) == len(level.counts) == len(level.areas):
             raise ValueError(f"resolution {resolution}: cells, counts and areas differ in length")
-    body = [_number(len(levels)), *(_pack_level(r, levels[r]) for r in sorted(levels))]
+    body = [number(len(levels)), *(pack_level(r, levels[r]) for r in sorted(levels))]
     return base64.b64encode(b"".join(body)).decode("ascii")
 
 

@@ -19,7 +19,9 @@ def key_of(*parts: Any) -> str:
     """Digest of frozen data classes and plain values: equal questions have equal keys."""
 
     def plain(value: Any) -> Any:
-        return dataclasses.asdict(value) if dataclasses.is_dataclass(value) else str(value)
+        if dataclasses.is_dataclass(value) and not isinstance(value, type):
+            return dataclasses.asdict(value)
+        return str(value)
 
     told = json.dumps([plain(part) for part in parts], sort_keys=True, default=plain, ensure_ascii=True)
     return hashlib.blake2b(told.encode("ascii"), digest_size=16).hexdigest()

@@ -22,7 +22,7 @@ import pyarrow as pa
 import shapely
 from sqlalchemy import Connection, text
 
-from data import columns
+from data import columns, exposures
 from data.maps import COARSEST, FINEST, LeftOut
 from data.query import ReportQuery, TerritoryFacts, territory_facts
 from data.territories import study_area
@@ -38,6 +38,7 @@ Step = Literal["day", "week", "month"]
 MAX_CELLS = 400_000  # of a study area; beyond it the question is at the wrong resolution
 MAX_STEPS = {"day": 800, "week": 260, "month": 120}
 
+_DROWNED = 0.5  # share under water from which a cell without any report is no place for one
 _REMEMBERED = 48
 _covers: OrderedDict[tuple[object, ...], tuple[Cells, bool, int]] = OrderedDict()
 _lock = threading.Lock()
@@ -158,20 +159,23 @@ def counts_of(conn: Connection, query: ReportQuery, cells: Cells, resolution: in
     return _onto(cells, found.runs["cell"], found.per_run(chosen), resolution)[0]
 
 
-def best_resolution(conn: Connection, query: ReportQuery) -> Choice:
-    """Resolution and number of rings that suit the reports, with the reasons as remarks."""
+def best_resolution(conn: Connection, query: ReportQuery, steps: int = 1) -> Choice:
+    """Resolution and number of rings that suit the reports, with the reasons as remarks.
+
+    ``steps``: the reports fall into so many steps of time, and an average one has to do.
+    """
     from geo.scale import choose
 
     found, chosen = columns.select(conn, query, {"cell"})
     counts = found.per_run(chosen)
     used = (counts > 0) & (found.runs["cell"] != 0)
     cells, counts = found.runs["cell"][used], counts[used]
-    shape = _shape(conn, query)
-    occupied: dict[int, npt.NDArray[np.int64]] = {}
+    shape = study_shape(conn, query)
+    occupied: dict[int, npt.NDArray] = {}
     in_area: dict[int, int] = {}
     for resolution in range(FINEST, COARSEST, -1):
         cells, counts = _grouped(parents(cells, resolution), counts)
-        occupied[resolution] = counts
+        occupied[resolution] = counts / steps
         # Without boundaries the guessed area is the cells with reports and those around them.
         in_area[resolution] = 3 * len(cells)
         if shape is not None:
@@ -258,7 +262,7 @@ def _cover(conn: Connection, query: ReportQuery, resolution: int) -> tuple[Cells
 
 
 def _made_cover(conn: Connection, query: ReportQuery, resolution: int) -> tuple[Cells, bool, int]:
-    shape = _shape(conn, query)
+    shape = study_shape(conn, query)
     if shape is None:
         found = columns.load(conn, query.territory_id, {"cell"})
         with_point = found.runs["cell"][found.runs["cell"] != 0]
@@ -273,10 +277,16 @@ def _made_cover(conn: Connection, query: ReportQuery, resolution: int) -> tuple[
             f"At resolution {resolution} the study area has about {expected:,.0f} cells, more than "
             f"{MAX_CELLS:,}: choose a coarser resolution or fewer areas."
         )
-    return cells_covering(shape, resolution), True, 0
+    cells = cells_covering(shape, resolution)
+    drowned = exposures.water_share(conn, query.territory_id, cells, resolution) >= _DROWNED
+    if drowned.any():
+        found = columns.load(conn, query.territory_id, {"cell"})
+        with_point = found.runs["cell"][found.runs["cell"] != 0]
+        drowned &= ~np.isin(cells, parents(with_point, resolution))
+    return cells[~drowned], True, int(drowned.sum())
 
 
-def _shape(conn: Connection, query: ReportQuery) -> shapely.Geometry | None:
+def study_shape(conn: Connection, query: ReportQuery) -> shapely.Geometry | None:
     """The chosen areas as one shape, the territory's study area, or None without boundaries."""
     ids = [*query.municipalities, *query.districts]
     if not ids:

@@ -1,0 +1,166 @@
+"""Places that are flooded on one day, and default points: both draw hot spots that are none.
+
+A flood is a day on which one kind of report fills one cell (``geo/bursts.py``); a default
+point is where a geocoder puts what it cannot find (``data/default_points.py``). Caveat: a
+flood is named, not left out; an inspector's sweep is one too.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from sqlalchemy import Connection, text
+
+from data import columns
+from data.analyses.history import FINE_LEVELS, History
+from data.query import ReportQuery, where
+from data.vocabulary import LEVELS, Flag
+from geo.bursts import bursts
+from geo.cells import cells_of, parents
+from geo.remarks import Named
+
+FLOOD_RESOLUTION = 9
+
+
+@dataclass(frozen=True, slots=True)
+class Flood:
+    """One kind of report that filled one place on one day.
+
+    Attributes
+    ----------
+    cell : H3 index of resolution ``FLOOD_RESOLUTION``.
+    place : the finest area that holds most of its reports.
+    channel : code, when all of them came by one; else None.
+    usual : such reports there on another day.
+    """
+
+    cell: int
+    place: Named
+    type_id: int
+    type_name: str
+    day: dt.date
+    reports: int
+    channel: int | None
+    usual: float
+    q: float
+
+
+@dataclass(frozen=True, slots=True)
+class DefaultPlace:
+    """A geocoder's default point, with its reports that fit the query."""
+
+    lon: float
+    lat: float
+    place: Named
+    reports: int
+
+
+def floods(conn: Connection, history: History, query: ReportQuery) -> tuple[Flood, ...]:
+    """Floods within the query's period, most reports first."""
+    if not len(history.day):
+        return ()
+    place, cells = pd.factorize(parents(history.run_cells, FLOOD_RESOLUTION))
+    kind, types = pd.factorize(history.type)
+    length = max(history.last - history.first + 1, 2)
+    group = place[history.run] * len(types) + kind
+    when = history.day - history.first
+    found = bursts(group, when, length)
+    if not len(found.days):
+        return ()
+    low = (query.start - columns.as_date(0)).days if query.start else history.first
+    keep = np.flatnonzero(found.days + history.first >= low)
+    keys = group * length + when
+    flooded = np.flatnonzero(np.isin(keys, found.groups[keep] * length + found.days[keep]))
+    type_ids = types[found.groups % len(types)]
+    # Served by pk_source_type.
+    rows = conn.execute(
+        text("SELECT id, name FROM source_type WHERE id = ANY(:ids)"),
+        {"ids": [int(t) for t in np.unique(type_ids)]},
+    )
+    names = {row.id: row.name for row in rows}
+    told, areas = [], _finest_areas(conn, history, flooded)
+    for i in keep.tolist():
+        own = flooded[keys[flooded] == found.groups[i] * length + found.days[i]]
+        channels = np.unique(history.channel[own])
+        told.append(
+            Flood(
+                cell=int(cells[found.groups[i] // len(types)]),
+                place=areas.get(_most(history, own), Named(None, None)),
+                type_id=int(type_ids[i]),
+                type_name=names.get(int(type_ids[i]), ""),
+                day=columns.as_date(int(found.days[i]) + history.first),
+                reports=int(found.counts[i]),
+                channel=int(channels[0]) if len(channels) == 1 else None,
+                usual=float(found.usual[i]),
+                q=float(found.q[i]),
+            )
+        )
+    return tuple(told)
+
+
+def _most(history: History, reports: npt.NDArray[np.int64]) -> int:
+    """The finest area that holds most of these reports; 0 for none."""
+    for level in reversed(FINE_LEVELS):
+        ids = history.run_areas[level][history.run[reports]]
+        counted = columns.tally(ids[ids > 0])
+        if counted:
+            return max(counted, key=lambda item: item[1])[0]
+    return 0
+
+
+def _finest_areas(conn: Connection, history: History, reports: npt.NDArray[np.int64]) -> dict[int, Named]:
+    """Names of the areas that hold these reports, by id."""
+    runs = np.unique(history.run[reports])
+    ids = np.unique(np.concatenate([history.run_areas[level][runs] for level in FINE_LEVELS]))
+    # Served by pk_area.
+    rows = conn.execute(
+        text("SELECT id, name_ar, name_en FROM area WHERE id = ANY(:ids)"), {"ids": ids.tolist()}
+    )
+    return {row.id: Named(row.name_ar, row.name_en) for row in rows}
+
+
+def default_places(conn: Connection, query: ReportQuery) -> tuple[DefaultPlace, ...]:
+    """Default points with reports that fit the query, most first."""
+    # Served by pk_default_point; a territory has few.
+    points = conn.execute(
+        text("SELECT lon, lat FROM default_point WHERE territory_id = :territory"),
+        {"territory": query.territory_id},
+    ).all()
+    if not points:
+        return ()
+    condition, params = where(conn, query, keep_default_points=True)
+    cells = cells_of([p.lon for p in points], [p.lat for p in points]).tolist()
+    # Served by ix_report_cell.
+    counted = conn.execute(
+        text(
+            f"""SELECT d.lon, d.lat, count(*) AS n FROM report r
+                JOIN default_point d ON d.territory_id = r.territory_id
+                 AND ST_X(r.geom) = d.lon AND ST_Y(r.geom) = d.lat
+                WHERE {condition} AND r.cell = ANY(CAST(:cells AS bigint[])) AND r.flags & :flag <> 0
+                GROUP BY d.lon, d.lat ORDER BY n DESC, d.lon, d.lat"""
+        ),
+        params | {"cells": cells, "flag": int(Flag.DEFAULT_POINT)},
+    ).all()
+    return tuple(
+        DefaultPlace(row.lon, row.lat, _area_at(conn, query.territory_id, row.lon, row.lat), row.n)
+        for row in counted
+    )
+
+
+def _area_at(conn: Connection, territory_id: int, lon: float, lat: float) -> Named:
+    """The finest current area at a point."""
+    # Served by the index on area.geom.
+    row = conn.execute(
+        text(
+            """SELECT name_ar, name_en FROM area
+               WHERE territory_id = :territory AND valid_to IS NULL
+                 AND ST_Intersects(geom, ST_SetSRID(ST_MakePoint(:lon, :lat), 4326))
+               ORDER BY array_position(CAST(:levels AS text[]), level) DESC LIMIT 1"""
+        ),
+        {"territory": territory_id, "lon": lon, "lat": lat, "levels": list(LEVELS)},
+    ).first()
+    return Named(None, None) if row is None else Named(row.name_ar, row.name_en)
