@@ -8,21 +8,28 @@ number of remembered answers is bounded. Nothing is computed here.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import shapely
 import streamlit as st
 
-from data import areas, maps, summaries
+from data import areas, listing, maps, summaries
+from data.analyses.comparison import Comparison, comparison
+from data.analyses.recording import recording_warnings
 from data.database import connection
+from data.listing import ReportPage
 from data.maps import CellCounts, CellDetail, Part
 from data.query import ReportQuery
 from data.summaries import AreaRank, Choices, Headline, MonthCount
-from geo.cells import areas_km2, centres
+from geo.cells import centres, resolutions
+from geo.remarks import Remark
 from layers import hexmap, hexpack, legend, outlines
-from views import cards
-from views.words import Words, short
+from layers.cellmap import CellLayer, Pane
+from views import cards, methods
+from views.method import MAP_CELLS, Table
+from views.results import Shown
+from views.words import Words, catalogue
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -32,11 +39,9 @@ if TYPE_CHECKING:
 
 # The level that is drawn, named and ranked: the first of these that has areas.
 MAIN_LEVELS = ("municipality", "governorate", "district", "amana", "region")
-RANKED_CELLS = 12
-RANK_RESOLUTION = 8  # about 0.7 km², a few streets: where a crew would go
+COARSEST_SIZE = 6  # about 36 km²: larger hexagons are no answer for a city
 WIDE_DEGREES = 2.0
 MINOR_LIMIT = 4_000  # more thin outlines than this are not sent
-MAP_CELLS = 40_000  # cells of the finest level; all levels together are about 1.2 times that
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +97,26 @@ def cell(version: int, query: ReportQuery, index: int) -> CellDetail:
         return maps.cell_detail(conn, query, index)
 
 
+@st.cache_data(max_entries=256, show_spinner=False)
+def behind(version: int, query: ReportQuery, found: tuple[int, ...], skip: int, lines: int) -> ReportPage:
+    with connection() as conn:
+        return listing.reports_behind(conn, query, found, skip=skip, lines=lines)
+
+
+@st.cache_data(max_entries=64, show_spinner=False)
+def difference(version: int, first: ReportQuery, second: ReportQuery) -> Comparison:
+    with connection() as conn:
+        return comparison(conn, first, second)
+
+
+@st.cache_data(max_entries=64, show_spinner=False)
+def warnings(version: int, query: ReportQuery) -> tuple[Remark, ...]:
+    """What changed in the recording or floods it, and what was looked at."""
+    with connection() as conn:
+        found = recording_warnings(conn, query)
+    return tuple(r for r in found if f"remark.{r.code}" in catalogue("en"))  # TEMPORARY
+
+
 @st.cache_data(max_entries=128, show_spinner=False)
 def kinds(version: int, query: ReportQuery) -> tuple[Part, ...]:
     """Reports that fit the query by element group, or by type where none has an element."""
@@ -111,38 +136,50 @@ def _outlines(version: int, territory_id: int, name: str, budget: int) -> outlin
     return outlines.pack_outlines(_areas(version, territory_id, name), budget)
 
 
-@st.cache_data(max_entries=64, show_spinner=False)
-def ranked_cells(version: int, query: ReportQuery, language: str) -> tuple[float, list[cards.RankedCell]]:
-    """Mean size (km²) and the cells with most reports, at about the size of a few streets.
+def sizes(version: int, whole: ReportQuery) -> tuple[tuple[int, float], ...]:
+    """(resolution, mean km² of a cell) of the levels that the map of all reports has."""
+    levels = cells(version, whole).levels
+    return tuple((r, v.km2) for r, v in levels.items() if len(v.cells) and r >= COARSEST_SIZE)
 
-    A cell is called after the district that holds its centre, else after its municipality.
-    """
-    words = Words(language)
-    levels = cells(version, query).levels
-    if not levels:
-        return 0.0, []
-    resolution = min(levels, key=lambda r: abs(r - RANK_RESOLUTION))
-    found = levels[resolution]
-    # Ties go to the lower cell, so the list is the same on every run.
-    top = np.lexsort((found.cells, -found.counts))[:RANKED_CELLS]
-    lng, lat = centres(found.cells[top])
-    rates = found.counts[top] / areas_km2(found.cells[top])
-    large = _names_at(version, query.territory_id, "municipality", lng, lat, words)
-    small = _names_at(version, query.territory_id, "district", lng, lat, words)
+
+def places(version: int, territory_id: int, found: NDArray[np.int64], words: Words) -> list[tuple[str, str]]:
+    """(name, name around it) of cells: the district that holds the centre, else the municipality."""
+    lng, lat = centres(found)
+    large = _names_at(version, territory_id, "municipality", lng, lat, words)
+    small = _names_at(version, territory_id, "district", lng, lat, words)
+    return [
+        (near or far or words("map.no_area"), far if near else "")
+        for near, far in zip(small, large, strict=True)
+    ]
+
+
+def ranked_cells(
+    version: int, territory_id: int, words: Words, table: Table, most: int
+) -> list[cards.RankedCell]:
+    """The first rows of a method's table as lines of a list; its second column stands below."""
+    top = table.order[:most]
+    found = table.cells[top]
+    lng, lat = centres(found)
+    lead, size = table.column(table.lead), resolutions(found)
+    beside = next((column for column in table.columns if column.key != table.lead), None)
     rows = []
-    for k, i in enumerate(top):
-        rate = words("units.rate", rate=short(float(rates[k])))
+    for k, (name, around) in enumerate(places(version, territory_id, found, words)):
+        at = int(top[k])
+        more = f"{beside.label}: {beside.text(at)}" if beside else ""
+        value = lead.values[at]
         rows.append(
             cards.RankedCell(
                 lat=float(lat[k]),
                 lng=float(lng[k]),
-                resolution=resolution,
-                name=small[k] or large[k] or words("map.no_area"),
-                beside=f"{large[k]} · {rate}" if small[k] and large[k] else rate,
-                count=int(found.counts[i]),
+                resolution=int(size[k]),
+                name=name,
+                beside=" · ".join(part for part in (around, more) if part),
+                value=lead.text(at),
+                weight=float(value) if lead.digits is not None else 0.0,
+                number=None if table.numbers is None else int(table.numbers[at]),
             )
         )
-    return found.km2, rows
+    return rows
 
 
 def _names_at(
@@ -213,6 +250,10 @@ def map_payload(
     fit: str,
     pick: tuple[tuple[str, float], ...],
     tiles: bool,
+    code: str,
+    settings: Any,
+    other: ReportQuery | None,
+    _shown: tuple[Shown, ...],
 ) -> str:
     """Everything that the map's layer shows, as JSON.
 
@@ -221,9 +262,12 @@ def map_payload(
     whole : the same territory without filters: the map is fitted to it.
     fit : changes when the map should be fitted again.
     pick : place of the cell (lat, lng, res) or id of the area that is picked at first.
+    code, settings : the method whose layer is shown; "" for the counts.
+    other : the query of the second map, if two are shown.
+    _shown : what each map shows; not in the key, for the queries, ``code`` and ``settings``
+        say the same.
     """
     words = Words(language)
-    counts = cells(version, query)
     ranked = level(version, whole)
     frame = _areas(version, query.territory_id, ranked.name) if ranked.name else None
     if ranked.name:
@@ -245,16 +289,14 @@ def map_payload(
             minor = _outlines(version, query.territory_id, "district", 25_000)
             names = [words.pick(a, e) for a, e in zip(small["name_ar"], small["name_en"], strict=True)]
     bounds, extent = first_view(cells(version, whole), frame)
-    packed = hexpack.pack(
-        {
-            r: hexpack.Level(v.cells, v.counts, hexpack.positions(v.area_ids, main.ids))
-            for r, v in counts.levels.items()
-        }
+    counted = [cells(version, shown.scene.query) for shown in _shown]
+    drawn = (
+        _single(words, code, _shown[0], counted[0], main)
+        if other is None
+        else _double(code, _shown, counted, main)
     )
     return hexmap.payload(
-        cells=packed,
-        limits={r: legend.class_limits(v.counts) for r, v in counts.levels.items()},
-        cell_km2={r: round(v.km2, 6) for r, v in counts.levels.items() if len(v.cells)},
+        **drawn,
         outlines=main,
         labels=labels,
         minor=minor,
@@ -262,7 +304,7 @@ def map_payload(
         bounds=bounds,
         extent=extent,
         fit=fit,
-        words=layer_words(words, illustrative=ranked.illustrative),
+        words=layer_words(words, illustrative=ranked.illustrative, incidents=query.incidents),
         language=language,
         palette=palette,
         pick=dict(pick) or None,
@@ -270,12 +312,69 @@ def map_payload(
     )
 
 
-def layer_words(words: Words, *, illustrative: bool) -> dict[str, object]:
+def _single(
+    words: Words, code: str, shown: Shown, counts: CellCounts, main: outlines.Outlines
+) -> dict[str, Any]:
+    """What one map shows, as the map's arguments."""
+    method = methods.get(code) if code else None
+    layer = method.layer(shown.scene, shown.result) if method else None
+    drawn: dict[str, Any] = {"numbered": method.outlines(words, shown.result) if method else ()}
+    if isinstance(layer, CellLayer):
+        return drawn | {"cell_layer": layer}
+    # Under an image the counts are not drawn, but can be read and clicked.
+    sizes = sorted(counts.levels)
+    return drawn | _limits([counts], sizes) | {"image": layer, "cells": _packed(counts, sizes, main)}
+
+
+def _double(
+    code: str, shown: tuple[Shown, ...], counts: list[CellCounts], main: outlines.Outlines
+) -> dict[str, Any]:
+    """Two maps on which a colour means the same."""
+    method, panes, sizes = methods.get(code), [], sorted(set(counts[0].levels) & set(counts[1].levels))
+    for k in (0, 1):
+        layer = method.layer(shown[k].scene, shown[k].result, shown[1 - k].result)
+        if isinstance(layer, CellLayer):
+            panes.append(Pane(shown[k].name, layer=layer))
+        else:
+            panes.append(Pane(shown[k].name, cells=_packed(counts[k], sizes, main), image=layer))
+    plain = all(pane.layer is None for pane in panes)
+    return {"panes": tuple(panes)} | (_limits(counts, sizes) if plain else {})
+
+
+def _packed(counts: CellCounts, sizes: list[int], main: outlines.Outlines) -> str:
+    """The counts at some resolutions as the map takes them."""
+    found = {r: counts.levels[r] for r in sizes}
+    return hexpack.pack(
+        {
+            r: hexpack.Level(v.cells, v.counts, hexpack.positions(v.area_ids, main.ids))
+            for r, v in found.items()
+        }
+    )
+
+
+def _limits(counts: list[CellCounts], sizes: list[int]) -> dict[str, Any]:
+    """Class limits of all counts together, and the size of their cells."""
+    levels = {r: [each.levels[r] for each in counts] for r in sizes}
+    return {
+        "limits": {
+            r: legend.class_limits(np.concatenate([v.counts for v in found])) for r, found in levels.items()
+        },
+        "cell_km2": {r: round(v.km2, 6) for r, found in levels.items() for v in found if len(v.cells)},
+    }
+
+
+def layer_words(words: Words, *, illustrative: bool, incidents: bool = False) -> dict[str, object]:
     """What the map itself says."""
     return {
         "label": words("page.map_label"),
-        "legend": words("map.legend"),
+        "legend": words("map.legend_incidents") if incidents else words("map.legend"),
         "cell_size": words("map.cell_size"),
+        "layer_size": words("layer.cell_size"),
+        "classes": words("layer.classes"),
+        "cells": words("layer.cells"),
+        "not_drawn": words("layer.not_drawn"),
+        "far": words("layer.far"),
+        "numbered": words("layer.numbered"),
         "zoom_in": words("map.zoom_in"),
         "zoom_out": words("map.zoom_out"),
         "all": words("map.all"),
@@ -283,6 +382,6 @@ def layer_words(words: Words, *, illustrative: bool) -> dict[str, object]:
         "area": words("map.area"),
         "nothing": words("map.nothing"),
         "rate": words("units.rate"),
-        "reports": words.forms("units.reports"),
+        "reports": words.forms("units.incidents" if incidents else "units.reports"),
         "note": words("illustrative.note") if illustrative else "",
     }

@@ -11,12 +11,15 @@ import html
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from data.listing import ReportLine
 from data.maps import CellDetail, LeftOut, Part
 from data.summaries import AreaRank, Headline, MonthCount
 from data.vocabulary import OPEN
+from views.method import Finding, History
 from views.words import Words, number, short
 
 TOP_PARTS = 5
+TOP_CAUTIONS = 3
 COMMANDS = {
     "demo": "./rasd demo",
     "areas": "./rasd ingest areas FILE --level municipality",
@@ -27,14 +30,19 @@ COMMANDS = {
 
 @dataclass(frozen=True, slots=True)
 class RankedCell:
-    """One line of the list of cells: place, what to call it, and its numbers."""
+    """One line of the list of hexagons, or of outlines where it has a ``number``.
+
+    ``value`` is shown, ``weight`` makes the bar; ``beside`` stands below the name.
+    """
 
     lat: float
     lng: float
     resolution: int
     name: str
     beside: str
-    count: int
+    value: str
+    weight: float
+    number: int | None = None
 
 
 def esc(value: object) -> str:
@@ -79,20 +87,28 @@ def note(text: str) -> str:
     return f'<p class="rd-note">{esc(text)}</p>'
 
 
-def spark(values: Sequence[int], kind: str = "rd-spark") -> str:
+def spark(values: Sequence[float], kind: str = "rd-spark", marks: Sequence[str] = ()) -> str:
     """A row of small bars, oldest first from the left in both languages.
 
-    Plain boxes, because Streamlit's sanitiser takes SVG out.
+    Plain boxes, because Streamlit's sanitiser takes SVG out. A marked bar ("hot", "cold")
+    has a sign above it as well as a colour.
     """
     if len(values) < 2:
         return ""
     top = max(values) or 1
-    bars = "".join(f'<i style="height:{max(100 * v / top, 2 if v else 0):.0f}%"></i>' for v in values)
+    signs = [f' class="rd-{mark}"' if mark else "" for mark in marks] or [""] * len(values)
+    bars = "".join(
+        f'<i{sign}><s style="height:{max(100 * v / top, 2 if v else 0):.0f}%"></s></i>'
+        for v, sign in zip(values, signs, strict=True)
+    )
     return f'<div class="{kind}" dir="ltr" aria-hidden="true">{bars}</div>'
 
 
-def figures(words: Words, headline: Headline, months: Sequence[MonthCount]) -> str:
+def figures(
+    words: Words, headline: Headline, months: Sequence[MonthCount], *, incidents: bool = False
+) -> str:
     """The four figures on top; two by two on a phone."""
+    counted = words("kpi.incidents") if incidents else words("kpi.reports")
     share = None if headline.closed_share is None else f"{number(100 * headline.closed_share, 1)}"
     open_share = number(100 * headline.open / headline.reports, 1) if headline.reports else None
     span = ""
@@ -101,7 +117,7 @@ def figures(words: Words, headline: Headline, months: Sequence[MonthCount]) -> s
         span = first if first == last else words("kpi.span", first=first, last=last)
     days = headline.median_days_to_close
     cells = [
-        (words("kpi.reports"), number(headline.reports), span, spark([m.count for m in months])),
+        (counted, number(headline.reports), span, spark([m.count for m in months])),
         (
             words("kpi.open"),
             number(headline.open),
@@ -129,8 +145,9 @@ def figures(words: Words, headline: Headline, months: Sequence[MonthCount]) -> s
     return f'<div class="rd-kpis">{body}</div>'
 
 
-def shown(words: Words, count: int, left_out: LeftOut) -> str:
-    """How many reports the map shows, how many not, and why."""
+def shown(words: Words, count: int, left_out: LeftOut, *, incidents: bool = False) -> str:
+    """How many reports (or incidents) the map shows, how many not, and why."""
+    forms = "units.incidents" if incidents else "units.reports"
     parts = []
     if left_out.no_point:
         text = f"{words('shown.no_point')} {number(left_out.no_point)}"
@@ -140,10 +157,10 @@ def shown(words: Words, count: int, left_out: LeftOut) -> str:
     if left_out.default_points:
         parts.append(f"{words('shown.default_points')} {number(left_out.default_points)}")
     why = " · ".join(parts) if parts else ""
-    out = words.plural("units.reports", left_out.total) if left_out.total else words("shown.nothing_left_out")
+    out = words.plural(forms, left_out.total) if left_out.total else words("shown.nothing_left_out")
     return (
         f'<div class="rd-shown"><span>{esc(words("shown.on_map"))}: '
-        f'<b id="rd-shown-count">{esc(words.plural("units.reports", count))}</b></span>'
+        f'<b id="rd-shown-count">{esc(words.plural(forms, count))}</b></span>'
         f"<span>{esc(words('shown.left_out'))}: <b>{esc(out)}</b>"
         f"{' — ' + esc(why) if why else ''}</span></div>"
     )
@@ -163,20 +180,24 @@ def ranked_areas(words: Words, level: str, rows: Sequence[AreaRank]) -> str:
     return f'{heading}<div class="rd-scroll"><div class="rd-list">{lines}</div></div>'
 
 
-def ranked_cells(words: Words, km2: float, rows: Sequence[RankedCell]) -> str:
-    """Cells by count; each line shows its cell on the map."""
+def ranked_cells(words: Words, heading: str, rows: Sequence[RankedCell]) -> str:
+    """Hexagons or outlines, best first; each line shows its place on the map."""
     if not rows:
         return f"<p>{esc(words('rank.none'))}</p>"
-    heading = title(words("rank.cells_title", km2=short(km2)))
-    top = max(1, *(r.count for r in rows)) if rows else 1
+    top = max([1e-9, *(row.weight for row in rows)])
     lines = "".join(
-        f'<button class="rd-row" type="button" data-rasd="cell" data-lat="{row.lat:.5f}"'
-        f' data-lng="{row.lng:.5f}" data-res="{row.resolution}">'
-        f"<i>{i}</i><span><bdi>{esc(row.name)}</bdi></span><b>{number(row.count)}</b>"
-        f"<em><bdi>{esc(row.beside)}</bdi></em>{bar(row.count / top)}</button>"
+        f'<button class="rd-row" type="button" {_target(row)}>'
+        f"<i>{i}</i><span><bdi>{esc(row.name)}</bdi></span><b><bdi>{esc(row.value)}</bdi></b>"
+        f"<em><bdi>{esc(row.beside)}</bdi></em>{bar(row.weight / top)}</button>"
         for i, row in enumerate(rows, 1)
     )
-    return f'{heading}<div class="rd-scroll"><div class="rd-list">{lines}</div></div>'
+    return f'{title(heading)}<div class="rd-scroll"><div class="rd-list">{lines}</div></div>'
+
+
+def _target(row: RankedCell) -> str:
+    if row.number is not None:
+        return f'data-rasd="outline" data-id="{row.number}"'
+    return f'data-rasd="cell" data-lat="{row.lat:.5f}" data-lng="{row.lng:.5f}" data-res="{row.resolution}"'
 
 
 def parts(words: Words, title: str, rows: Sequence[tuple[str, int]], total: int) -> str:
@@ -212,8 +233,33 @@ def _facts(rows: Sequence[tuple[str, str]]) -> str:
     return f'<div class="rd-facts">{body}</div>'
 
 
-def cell_card(words: Words, detail: CellDetail) -> str:
-    """What one hexagon holds."""
+def finding(words: Words, found: Finding | None) -> str:
+    """What the method says of the picked place, on top of its card."""
+    if found is None:
+        return ""
+    text = f'<p class="rd-verdict"><bdi>{esc(found.verdict)}</bdi></p>' if found.verdict else ""
+    return text + (_facts(found.facts) if found.facts else "")
+
+
+def history(words: Words, past: History) -> str:
+    """A place through time as bars, with the steps that the method marks."""
+    if len(past.values) < 2:
+        return ""
+    heading = past.title or words(f"history.{past.step}")
+    ends = f"{words.date(past.starts[0], hijri=False)} – {words.date(past.starts[-1], hijri=False)}"
+    keys = "".join(
+        f'<span class="rd-key rd-{mark}">{esc(words(f"history.{mark}"))}</span>'
+        for mark in ("hot", "cold")
+        if mark in past.marks
+    )
+    return (
+        f"<h4>{esc(heading)}</h4>{spark(past.values, 'rd-months', past.marks)}"
+        f'<p class="rd-ends" dir="ltr"><bdi>{esc(ends)}</bdi></p>{keys}'
+    )
+
+
+def cell_card(words: Words, detail: CellDetail, found: Finding | None = None) -> str:
+    """What one hexagon holds, and what the method says of it."""
     place = (
         words.pick(detail.municipality_ar, detail.municipality_en)
         if detail.municipality_ar or detail.municipality_en
@@ -234,7 +280,10 @@ def cell_card(words: Words, detail: CellDetail) -> str:
         first, last = (words.date(day, hijri=False) for day in (detail.first, detail.last))
         between = first if first == last else words("card.dates", first=first, last=last)
         dates = f'<p class="rd-sub">{esc(between)}</p>'
-    months = spark([n for _, n in detail.by_month], "rd-months")
+    past = found.history if found and found.history else None
+    if past is None:
+        starts, counts = zip(*detail.by_month, strict=True) if detail.by_month else ((), ())
+        past = History("month", starts, counts)
     body = (
         _facts(
             [
@@ -244,6 +293,7 @@ def cell_card(words: Words, detail: CellDetail) -> str:
             ]
         )
         + dates
+        + history(words, past)
         + by_kind
         + parts(
             words,
@@ -257,7 +307,6 @@ def cell_card(words: Words, detail: CellDetail) -> str:
             [(words.channel(int(p.key or 0)), p.count) for p in detail.by_channel],
             detail.count,
         )
-        + (f"<h4>{esc(words('card.months'))}</h4>{months}" if months else "")
         if detail.count
         else f"<p>{esc(words('card.empty'))}</p>"
     )
@@ -267,9 +316,53 @@ def cell_card(words: Words, detail: CellDetail) -> str:
         f"<bdi>{esc(words('units.km2', km2=short(detail.km2)))}</bdi></p>"
         f"<h3><bdi>{esc(place)}</bdi></h3>"
         + (f'<p class="rd-sub"><bdi>{esc(sub)}</bdi></p>' if sub else "")
-        + f"</div>{_close(words)}</div>{body}"
+        + f"</div>{_close(words)}</div>{finding(words, found)}{body}"
         f'<h4>{esc(words("card.id"))}</h4><code dir="ltr">{detail.cell:x}</code></div>'
     )
+
+
+def outline_card(words: Words, found: Finding) -> str:
+    """What a method says of one of its outlines."""
+    past = history(words, found.history) if found.history else ""
+    return (
+        '<div class="rd-card" id="rd-outline"><div class="rd-top"><div>'
+        f"<h3><bdi>{esc(found.title)}</bdi></h3></div>{_close(words)}</div>"
+        f"{finding(words, found)}{past}</div>"
+    )
+
+
+def both(counts: Sequence[tuple[str, int]]) -> str:
+    """One place's reports on each of two maps."""
+    top = max(1, *(n for _, n in counts))
+    body = "".join(
+        f'<div class="rd-part"><span><bdi>{esc(name)}</bdi></span><b>{number(n)}</b>{bar(n / top)}</div>'
+        for name, n in counts
+    )
+    return f'<div class="rd-both">{body}</div>'
+
+
+def report_list(words: Words, lines: Sequence[ReportLine]) -> str:
+    """Reports as a table that scrolls sideways where it must."""
+    keys = ["list.reference", "list.opened", "list.closed", "list.kind", "list.status", "list.channel"]
+    known = any(line.same for line in lines)
+    heads = "".join(f"<th>{esc(words(key))}</th>" for key in [*keys, *(["list.same"] if known else [])])
+    body = "".join(f"<tr>{''.join(_report_cells(words, line, known))}</tr>" for line in lines)
+    return f'<div class="rd-wide"><table><thead><tr>{heads}</tr></thead><tbody>{body}</tbody></table></div>'
+
+
+def _report_cells(words: Words, line: ReportLine, known: bool) -> list[str]:
+    kind = words.pick(line.element_ar, line.element_en) if line.element_ar or line.element_en else line.type
+    same = number(line.same) if line.same else "–"
+    values = [
+        line.reference,
+        f"{line.opened:%Y-%m-%d %H:%M}",
+        f"{line.closed:%Y-%m-%d}" if line.closed else "–",
+        kind or words("card.unknown"),
+        words.status(line.status),
+        words.channel(line.channel),
+        *([same] if known else []),
+    ]
+    return [f"<td><bdi>{esc(value)}</bdi></td>" for value in values]
 
 
 def area_card(
@@ -335,10 +428,40 @@ def command(text: str, line: str) -> str:
     return f'<div class="rd-empty"><p>{esc(text)}</p><code dir="ltr">{esc(line)}</code></div>'
 
 
-def failure(words: Words, message: str) -> str:
-    """An error of ours as a sentence, and the command that tells more."""
+def failure(words: Words, message: str, *, store: bool = True) -> str:
+    """An error of ours as a sentence; with ``store`` the command that tells more."""
+    more = f'<p>{esc(words("error.store"))}</p><code dir="ltr">{esc(COMMANDS["status"])}</code>'
     return (
         f'<div class="rd-empty" role="alert"><h2>{esc(words("error.title"))}</h2>'
-        f'<p dir="auto">{esc(message)}</p><p>{esc(words("error.store"))}</p>'
-        f'<code dir="ltr">{esc(COMMANDS["status"])}</code></div>'
+        f'<p dir="auto">{esc(message)}</p>{more if store else ""}</div>'
     )
+
+
+def about(text: str) -> str:
+    """What a method answers, in a line under its question."""
+    return f'<p class="rd-about">{esc(text)}</p>'
+
+
+def answer(text: str) -> str:
+    """A method's answer in one sentence."""
+    return f'<p class="rd-answer"><bdi>{esc(text)}</bdi></p>' if text else ""
+
+
+def cautions(words: Words, sentences: Sequence[str]) -> str:
+    """What a reader must know before trusting the map; those beyond the first few are folded."""
+    if not sentences:
+        return ""
+    lines = [f"<li>{esc(text)}</li>" for text in sentences]
+    rest = lines[TOP_CAUTIONS:]
+    more = ""
+    if rest:
+        label = esc(words.plural("units.cautions", len(rest)))
+        more = f"<details class='rd-decisions'><summary>{label}</summary>"
+        more += f'<ul class="rd-cautions">{"".join(rest)}</ul></details>'
+    return f'<ul class="rd-cautions" role="note">{"".join(lines[:TOP_CAUTIONS])}</ul>{more}'
+
+
+def decisions(title: str, sentences: Sequence[str]) -> str:
+    """What was decided automatically, folded away until it is asked for."""
+    lines = "".join(f"<li>{esc(text)}</li>" for text in sentences)
+    return f'<details class="rd-decisions"><summary>{esc(title)}</summary><ul>{lines}</ul></details>'

@@ -21,6 +21,7 @@ from views import state
 from views.words import Words
 
 PERIODS = ("all", "d30", "d90", "m12", "year", "last_year", "custom")
+COUNTED = ("reports", "incidents")
 KEYS = ("period", "from", "to", "group", "element", "type", "municipality", "district", "channel", "status")
 
 # Below this share of classified reports the source's own types are offered too.
@@ -121,6 +122,16 @@ def draw(words: Words, territory_id: int, choices: Choices) -> View:
     # Channel and status stand in the address by name, which no renumbering of a screen can break.
     channels = _named(words, "channel", choices.channels, Channel)
     statuses = _named(words, "status", choices.statuses, Status)
+    counted = state.one("count", "reports", COUNTED)
+    kinds = {c: words(f"count.{c}") for c in COUNTED}
+    st.segmented_control(
+        words("count.label"),
+        COUNTED,
+        key="count",
+        format_func=kinds.__getitem__,
+        required=True,
+        help=words("count.help"),
+    )
     defaults = state.flag("defaults")
     st.checkbox(words("filters.default_points"), key="defaults", help=words("filters.default_points_help"))
     st.button(words("filters.clear"), on_click=_clear, width="stretch")
@@ -139,6 +150,7 @@ def draw(words: Words, territory_id: int, choices: Choices) -> View:
         channels=channels,
         statuses=statuses,
         default_points=defaults,
+        incidents=counted == "incidents",
     )
     return View(query, called, palette)
 

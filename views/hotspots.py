@@ -1,38 +1,55 @@
-"""The Hotspots page: where reports concentrate, on a map by hexagon and beside it in lists.
+"""The Hotspots page: one question at a time, on a map by hexagon and beside it in lists.
 
-The page reads from top to bottom: filters, figures, map with cards and rankings, months,
-download. Moving the map never runs it; a click runs only the fragment around the map.
-Counts are of reports, not of risk, and the page says so.
+The page reads from top to bottom: filters, figures, question, map with cards and rankings,
+table, months, download. Which questions there are is said in ``views/methods``. Moving the
+map never runs the page; a click runs only the fragment around the map. Counts are of
+reports, not of risk, and the page says so.
 """
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from collections.abc import Sequence
+from dataclasses import replace
 
-import altair as alt
-import pandas as pd
 import streamlit as st
 from streamlit_folium import st_folium
 
 from data.database import connection
 from data.query import ReportQuery
 from data.settings import settings
+from data.summaries import Choices
 from data.territories import all_territories
-from geo.errors import RasdError
-from layers import hexmap, hexpack
-from views import answers, cards, downloads, filters, state, style
-from views.filters import View
+from geo.errors import InputError, RasdError
+from geo.remarks import Remark
+from layers import hexmap
+from views import (
+    answers,
+    beside,
+    cards,
+    compare,
+    downloads,
+    filters,
+    incidents,
+    jobs,
+    methods,
+    months,
+    results,
+    state,
+    style,
+    table,
+)
+from views.method import Scene
+from views.remarks import sentence
+from views.results import Drawn, Shown
 from views.words import LANGUAGES, Words
 
 MAP_HEIGHT = 620  # before the style sheet sets it by screen size
-FEW_MONTHS = 4  # so few bars would be as wide as walls
-BAR_WIDTH = 48  # px
-DEFAULTS: dict[str, Any] = {"lang": "ar", "period": "all", "colours": "ember"}
 
 
 def page() -> None:
     """The whole page; errors of ours become a sentence."""
     state.begin()
+    jobs.begin()
     language = state.one("lang", "ar", LANGUAGES)
     words = Words(language)
     style.apply(words)
@@ -49,14 +66,15 @@ def page() -> None:
     try:
         _body(words)
     except RasdError as error:
-        st.html(cards.failure(words, str(error)))
+        st.html(cards.failure(words, str(error), store=not isinstance(error, InputError)))
+    jobs.finish()
 
 
 def _body(words: Words) -> None:
     with connection() as conn:
         territories = {t.code: t for t in all_territories(conn)}
     if not territories:
-        state.finish(DEFAULTS)
+        state.finish()
         st.html(cards.empty_store(words))
         return
     newest = next(iter(territories))
@@ -72,8 +90,7 @@ def _body(words: Words) -> None:
     found = answers.choices(version, chosen.id)
     with st.sidebar:
         view = filters.draw(words, chosen.id, found)
-    _bind_pick(chosen.code)
-    state.finish(DEFAULTS | {"territory": newest})
+    beside.bind_pick(chosen.code)
     whole = ReportQuery(chosen.id, default_points=view.query.default_points)
     ranked = answers.level(version, whole)
     st.html(cards.head(words, words.pick(chosen.name_ar, chosen.name_en), view.period))
@@ -81,75 +98,127 @@ def _body(words: Words) -> None:
         st.html(cards.simulated(words, illustrative=ranked.illustrative))
     elif ranked.illustrative:
         st.html(cards.note(words("illustrative.text")))
-    headline = answers.headline(version, view.query)
-    months = answers.monthly(version, view.query)
+    offered = methods.available()
+    code = state.one("method", offered[0], offered)
+    query, ready = incidents.settled(words, version, view.query, needed=methods.get(code).needs_incidents)
+    headline = answers.headline(version, query)
     if found.first is None:
         st.html(cards.empty_territory(words))
     elif headline.reports == 0:
         st.html(cards.empty_result(words))
     else:
-        st.html(cards.figures(words, headline, months))
-    _map(words, chosen.code, version, view, whole)
-    counts = answers.cells(version, view.query)
-    st.html(cards.shown(words, counts.shown, counts.left_out) + cards.note(words("note.counts")))
+        st.html(cards.figures(words, headline, answers.monthly(version, query), incidents=query.incidents))
+    scene = Scene(
+        words,
+        chosen.code,
+        version,
+        query,
+        view.palette,
+        found.first,
+        found.last,
+        answers.sizes(version, whole),
+    )
+    drawn = _question(scene, code, offered, found, ask=ready and headline.reports > 0)
+    state.finish()
+    _map(drawn, whole)
+    counts = answers.cells(version, drawn.scene.query)
+    st.html(
+        cards.shown(words, counts.shown, counts.left_out, incidents=query.incidents)
+        + cards.note(words("note.counts"))
+    )
     if headline.reports == 0:
         return
+    _below(drawn)
     left, right = st.columns([2.3, 1], gap="medium")
     with left:
-        _months(words, months)
+        months.draw(words, answers.monthly(version, query))
     with right, st.container(border=True):
-        sizes = {r: v.km2 for r, v in counts.levels.items() if len(v.cells)}
-        downloads.draw(words, chosen.code, view.query, sizes, headline.reports)
+        sizes = {r: v.km2 for r, v in answers.cells(version, query).levels.items() if len(v.cells)}
+        downloads.draw(words, chosen.code, query, sizes, headline.reports)
 
 
-# ---- the map, its card and the rankings ----
+# ---- the question and its answer ----
 
 
-def _bind_pick(territory: str) -> None:
-    """What is picked: a cell as in H3, or an area's id after an ``a``; dropped with its territory."""
-    if st.session_state.get("_pick_territory", territory) != territory:
-        st.session_state["pick"] = ""
-    st.session_state["_pick_territory"] = territory
-    state.text("pick")
+def _question(scene: Scene, code: str, offered: Sequence[str], found: Choices, *, ask: bool) -> Drawn:
+    """The selector, the settings, what is compared, and the answer in words."""
+    words, method = scene.words, methods.get(code)
+    names = {c: results.title(words, c) for c in offered}
+    st.pills(
+        words("method.label"),
+        offered,
+        key="method",
+        format_func=names.__getitem__,
+        required=True,
+    )
+    st.html(cards.about(results.about(words, code)))
+    with st.expander(words("method.settings"), key="settings"), st.container(horizontal=True):
+        chosen = method.settings(scene)
+    pair = compare.choose(scene, found) if method.comparable else None
+    if pair:
+        scene = replace(scene, query=pair.first)
+    if not ask:
+        return Drawn(code, chosen, (Shown(scene, None),))
+    result = results.answer(scene, code, scene.query, chosen)
+    if result is None:
+        return Drawn(code, chosen, (Shown(scene, None),))
+    shown = [Shown(scene, result, pair.names[0] if pair else "")]
+    if pair:
+        other = results.answer(scene, code, pair.second, method.fixed(chosen, result))
+        shown.append(Shown(replace(scene, query=pair.second), other, pair.names[1]))
+    drawn = Drawn(code, chosen, tuple(shown))
+    said = compare.said(words, pair, drawn) if pair else _said(words, drawn)
+    if said:
+        st.html(said)
+    return drawn
 
 
-def read_pick(feature: dict[str, Any] | None) -> str | None:
-    """The pick that a click on the map means, "" when it closes the card, None for no click."""
-    properties = (feature or {}).get("properties") or {}
-    if "area" in properties:
-        return f"a{int(properties['area'])}"
-    if "res" in properties:
-        index = hexpack.cell_at(properties["lat"], properties["lng"], int(properties["res"]))
-        return f"{index:x}"
-    return "" if properties.get("none") else None
+def _said(words: Words, drawn: Drawn) -> str:
+    """The answer in a sentence, with what warns the reader."""
+    method = methods.get(drawn.code)
+    warned = [sentence(words, remark) for remark in _remarks(drawn) if remark.caution]
+    return cards.answer(method.answer(words, drawn.result)) + cards.cautions(words, warned)
 
 
-def _pick_place(pick: str) -> tuple[tuple[str, float], ...]:
-    """A pick as the map wants it; nothing when it is not well formed."""
-    if pick.startswith("a") and pick[1:].isdecimal() and len(pick) < 12:
-        return (("area", int(pick[1:])),)
-    index = _cell_of(pick)
-    if index is None:
-        return ()
-    lat, lng, resolution = hexpack.cell_point(index)
-    return (("lat", lat), ("lng", lng), ("res", resolution))
+def _remarks(drawn: Drawn) -> list[Remark]:
+    """Of the method and of the recording, each once."""
+    own = methods.get(drawn.code).remarks(drawn.result)
+    return list(dict.fromkeys([*own, *answers.warnings(drawn.scene.version, drawn.scene.query)]))
 
 
-def _cell_of(pick: str) -> int | None:
-    try:
-        index = int(pick, 16)
-    except ValueError:
-        return None
-    return index if hexpack.is_cell(index) else None
+def _below(drawn: Drawn) -> None:
+    """What was decided, what else the method draws, and its table."""
+    if drawn.result is None:
+        return
+    words, method = drawn.scene.words, methods.get(drawn.code)
+    remarks = [sentence(words, remark) for remark in _remarks(drawn) if not remark.caution]
+    if remarks:
+        st.html(cards.decisions(words("method.about_decisions"), remarks))
+    method.more(drawn.scene, drawn.result, drawn.settings)
+    table.draw(drawn)
+
+
+# ---- the map ----
 
 
 @st.fragment
-def _map(words: Words, territory: str, version: int, view: View, whole: ReportQuery) -> None:
+def _map(drawn: Drawn, whole: ReportQuery) -> None:
     tiles = settings().tile_url
     # The first pick only: later ones the map knows by itself, and the payload stays the same.
-    first = st.session_state.setdefault("_first_pick", _pick_place(st.session_state["pick"]))
+    first = st.session_state.setdefault("_first_pick", beside.place_of(st.session_state["pick"]))
     payload = answers.map_payload(
-        version, view.query, whole, words.language, view.palette, territory, first, bool(tiles)
+        drawn.scene.version,
+        drawn.scene.query,
+        whole,
+        drawn.scene.words.language,
+        drawn.scene.palette,
+        drawn.scene.territory,
+        first,
+        bool(tiles),
+        drawn.code if drawn.result is not None else "",
+        drawn.settings,
+        drawn.shown[1].scene.query if len(drawn.shown) == 2 else None,
+        drawn.shown,
     )
     left, right = st.columns([2.3, 1], gap="medium")
     with left, st.container(key="rasd_map"):
@@ -161,117 +230,7 @@ def _map(words: Words, territory: str, version: int, view: View, whole: ReportQu
             feature_group_to_add=hexmap.feature_group(payload),
             returned_objects=["last_active_drawing"],
         )
-    _take_click((out or {}).get("last_active_drawing"))
+    beside.take_click((out or {}).get("last_active_drawing"))
     with right:
-        _beside(words, version, view.query)
-
-
-def _take_click(feature: dict[str, Any] | None) -> None:
-    """Take a click once: the map repeats its last answer on every run."""
-    stamp = ((feature or {}).get("properties") or {}).get("t")
-    if stamp is None or stamp == st.session_state.get("_clicked"):
-        return
-    st.session_state["_clicked"] = stamp
-    pick = read_pick(feature)
-    if pick is None:
-        return
-    state.put("pick", pick)
-    if pick:
-        st.session_state["beside"] = "pick"
-    elif st.session_state.get("beside") == "pick":
-        st.session_state["beside"] = st.session_state.get("_list", "areas")
-
-
-def _card(words: Words, version: int, query: ReportQuery) -> None:
-    pick = st.session_state["pick"]
-    if pick.startswith("a") and pick[1:].isdecimal():
-        ranked = answers.level(version, query)
-        row = next((r for r in ranked.rows if r.id == int(pick[1:])), None)
-        if row is not None:
-            narrowed = filters.within(query, ranked.name, row.id)
-            st.html(
-                cards.area_card(
-                    words,
-                    row,
-                    answers.headline(version, narrowed) if narrowed else None,
-                    answers.monthly(version, narrowed) if narrowed else [],
-                    answers.kinds(version, narrowed) if narrowed else [],
-                )
-            )
-            return
-    index = _cell_of(pick)
-    if index is not None:
-        st.html(cards.cell_card(words, answers.cell(version, query, index)))
-        return
-    st.caption(words("card.hint"))
-
-
-def _beside(words: Words, version: int, query: ReportQuery) -> None:
-    """What stands beside the map: the picked place, the ranked areas or the ranked cells."""
-    if "beside" not in st.session_state:
-        st.session_state["beside"] = "pick" if st.session_state["pick"] else "areas"
-    names = {"areas": words("rank.areas"), "cells": words("rank.cells"), "pick": words("rank.pick")}
-    shown = st.segmented_control(
-        words("rank.label"),
-        list(names),
-        key="beside",
-        format_func=names.__getitem__,
-        required=True,
-        label_visibility="collapsed",
-    )
-    if shown == "pick":
-        try:
-            _card(words, version, query)
-        except RasdError as error:
-            st.html(cards.failure(words, str(error)))
-        return
-    st.session_state["_list"] = shown
-    if shown == "areas":
-        ranked = answers.level(version, query)
-        if ranked.name is None:
-            st.caption(words("rank.empty"))
-        else:
-            st.html(cards.ranked_areas(words, ranked.name, ranked.rows))
-    else:
-        km2, rows = answers.ranked_cells(version, query, words.language)
-        st.html(cards.ranked_cells(words, km2, rows))
-
-
-# ---- months ----
-
-
-def _months(words: Words, months: list) -> None:
-    """Reports by month as bars; months that are cut short are paler."""
-    frame = pd.DataFrame(
-        {
-            "month": [words.month(m.month) for m in months],
-            "count": [m.count for m in months],
-            "open": [m.open for m in months],
-            "opacity": [0.45 if m.partial else 1.0 for m in months],
-        }
-    )
-    side: Literal["right", "left"] = "right" if words.rtl else "left"
-    axis = alt.Axis(
-        labelAngle=-45 if len(months) > 8 else 0, labelOverlap="greedy", labelLimit=120, title=None
-    )
-    chart = (
-        alt.Chart(frame)
-        .mark_bar(cornerRadiusEnd=3, size=BAR_WIDTH if len(months) <= FEW_MONTHS else alt.Undefined)
-        .encode(
-            # Time runs from left to right in both languages, as in printed Arabic reports.
-            x=alt.X("month:O", sort=None, axis=axis),
-            y=alt.Y("count:Q", axis=alt.Axis(orient=side, title=None, tickMinStep=1, format=",d")),
-            opacity=alt.Opacity("opacity:Q", scale=None, legend=None),
-            tooltip=[
-                alt.Tooltip("month:N", title=words("chart.month")),
-                alt.Tooltip("count:Q", title=words("chart.count"), format=",d"),
-                alt.Tooltip("open:Q", title=words("chart.open"), format=",d"),
-            ],
-        )
-        .properties(height=230, padding={"left": 8, "right": 12, "top": 8, "bottom": 4})
-    )
-    with st.container(border=True):
-        st.html(cards.title(words("chart.title")))
-        st.altair_chart(chart, width="stretch", alt=words("chart.alt"))
-        if any(m.partial for m in months):
-            st.caption(words("chart.partial"))
+        beside.draw(drawn)
+    beside.reports(drawn)

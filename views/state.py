@@ -9,6 +9,7 @@ writes them after the ``#`` by itself, without a run.
 from __future__ import annotations
 
 import datetime as dt
+import math
 from collections.abc import Sequence
 from typing import Any, TypeVar
 
@@ -18,12 +19,13 @@ T = TypeVar("T", bound=str | int)
 _WRITTEN = "_written"  # what the last run put into the address
 _CODES = "_codes"  # what the session held then
 _FROM_ADDRESS = "_from_address"
+_DEFAULTS = "_defaults"  # values that the address leaves out, as texts
 
 
 def _text(value: Any) -> str:
     """A value as it stands in the address."""
     if isinstance(value, bool):
-        return "1" if value else ""
+        return "1" if value else "0"
     if isinstance(value, dt.date):
         return value.isoformat()
     if isinstance(value, (list, tuple)):
@@ -39,7 +41,12 @@ def begin() -> None:
     unchanged = all(_text(state.get(key)) == text for key, text in state.get(_CODES, {}).items())
     # An address that we did not write and that no widget explains: back, forward, or new.
     state[_FROM_ADDRESS] = written is None or (here != written and unchanged)
+    # Assigned on every run, so that widgets which are not shown in this one keep their value.
+    for key in state.get(_DEFAULTS, {}):
+        if key in state:
+            state[key] = state[key]
     state[_CODES] = {}
+    state.setdefault(_DEFAULTS, {})
 
 
 def _incoming(key: str) -> str | None:
@@ -49,10 +56,10 @@ def _incoming(key: str) -> str | None:
     return None
 
 
-def _keep(key: str, value: Any) -> None:
-    # Assigned on every run: this also keeps a widget's value while its page is hidden.
+def _keep(key: str, value: Any, default: Any = "") -> None:
     st.session_state[key] = value
     st.session_state[_CODES][key] = _text(value)
+    st.session_state[_DEFAULTS][key] = _text(default)
 
 
 def one(key: str, default: T, allowed: Sequence[T]) -> T:
@@ -60,7 +67,7 @@ def one(key: str, default: T, allowed: Sequence[T]) -> T:
     by_text = {str(a): a for a in allowed}
     incoming = _incoming(key)
     value = by_text.get(incoming if incoming is not None else str(st.session_state[key]), default)
-    _keep(key, value)
+    _keep(key, value, default)
     return value
 
 
@@ -74,11 +81,41 @@ def many(key: str, allowed: Sequence[T]) -> tuple[T, ...]:
     return tuple(value)
 
 
-def flag(key: str) -> bool:
-    """Bind a switch, off by default."""
+def flag(key: str, default: bool = False) -> bool:
+    """Bind a switch; in the address it is 1 or 0."""
     incoming = _incoming(key)
-    value = incoming == "1" if incoming is not None else bool(st.session_state[key])
-    _keep(key, value)
+    if incoming is None:
+        value = bool(st.session_state[key])
+    else:
+        value = {"1": True, "0": False}.get(incoming, default)
+    _keep(key, value, default)
+    return value
+
+
+def whole(key: str, default: int, low: int, high: int) -> int:
+    """Bind a whole number within ``low`` … ``high``; one outside is moved to the nearer end."""
+    incoming = _incoming(key)
+    given = str(st.session_state[key]) if incoming is None else incoming
+    digits = given.removeprefix("-")
+    # Twelve digits are more than any setting has; int() would take thousands.
+    usable = digits.isascii() and digits.isdecimal() and len(digits) <= 12
+    value = min(max(int(given) if usable else default, low), high)
+    _keep(key, value, default)
+    return value
+
+
+def decimal(key: str, default: float, low: float, high: float) -> float:
+    """Bind a number within ``low`` … ``high``; one outside is moved to the nearer end."""
+    incoming = _incoming(key)
+    given = str(st.session_state[key]) if incoming is None else incoming
+    try:
+        value = float(given)
+    except ValueError:
+        value = default
+    if not math.isfinite(value):
+        value = default
+    value = min(max(value, low), high)
+    _keep(key, value, default)
     return value
 
 
@@ -114,10 +151,11 @@ def put(key: str, value: str) -> None:
     _write(address)
 
 
-def finish(defaults: dict[str, Any]) -> None:
+def finish() -> None:
     """Write the bound values into the address, without those that equal their default."""
     codes: dict[str, str] = st.session_state[_CODES]
-    _write({key: text for key, text in codes.items() if text and text != _text(defaults.get(key))})
+    defaults: dict[str, str] = st.session_state[_DEFAULTS]
+    _write({key: text for key, text in codes.items() if text and text != defaults[key]})
 
 
 def _write(address: dict[str, str]) -> None:

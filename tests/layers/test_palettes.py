@@ -5,7 +5,17 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from layers.palettes import DEFAULT, PALETTES
+from layers.palettes import (
+    CLUSTERS,
+    DEFAULT,
+    DIVERGING,
+    EMERGING,
+    NEUTRAL,
+    NOT_DRAWN,
+    PALETTES,
+    Shade,
+    sequential,
+)
 
 # Machado, Oliveira & Fernandes (2009), severity 1, for linear RGB.
 BLINDNESS = {
@@ -78,3 +88,88 @@ def test_neighbouring_classes_differ_for_every_eye(name: str, theme: str, blindn
 def test_the_default_is_one_of_three() -> None:
     assert DEFAULT in PALETTES
     assert len(PALETTES) == 3
+
+
+# ---- classes of methods ----
+
+
+def seen(colours: tuple[str, ...], blindness: str) -> np.ndarray:
+    return oklab((linear(colours) @ np.array(BLINDNESS[blindness]).T).clip(0, 1))
+
+
+def arm(shades: list[Shade], theme: str) -> tuple[str, ...]:
+    return tuple(getattr(shade, theme) for shade in shades)
+
+
+def arms(scheme: str) -> tuple[list[Shade], list[Shade]]:
+    """The warm and the cool classes, the strongest first."""
+    if scheme == "diverging":
+        return [DIVERGING[f"hot{k}"] for k in (99, 95, 90)], [DIVERGING[f"cold{k}"] for k in (99, 95, 90)]
+    hot = [shade for code, shade in EMERGING.items() if code.startswith("hot_")]
+    return hot, [shade for code, shade in EMERGING.items() if code.startswith("cold_")]
+
+
+@pytest.mark.parametrize("blindness", BLINDNESS)
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize(("scheme", "step"), [("diverging", 0.13), ("emerging", 0.065)])
+def test_both_arms_rise_in_strength_and_are_told_apart_by_every_eye(
+    scheme: str, step: float, theme: str, blindness: str
+) -> None:
+    hot, cold = (seen(arm(a, theme), blindness) for a in arms(scheme))
+    for colours in (hot, cold):
+        assert (np.linalg.norm(np.diff(colours, axis=0), axis=1) > step).all()
+        order = np.diff(colours[:, 0])  # from the strongest to the weakest: towards the ground
+        assert (order > 0).all() if theme == "light" else (order < 0).all()
+    between = np.linalg.norm(hot[:, None] - cold[None], axis=2)
+    assert between.min() > 0.1
+
+
+@pytest.mark.parametrize("scheme", [DIVERGING, CLUSTERS, EMERGING])
+def test_no_class_that_is_more_than_chance_is_told_by_its_colour_alone(scheme: dict[str, Shade]) -> None:
+    assert all(bool(shade.mark) == (code != "none") for code, shade in scheme.items())
+    assert scheme["none"] == NOT_DRAWN
+
+
+def test_hot_and_cold_have_marks_of_their_own_where_they_are_compared() -> None:
+    assert {s.mark for c, s in DIVERGING.items() if c.startswith("hot")} == {"up"}
+    assert {s.mark for c, s in DIVERGING.items() if c.startswith("cold")} == {"down"}
+    assert len({s.mark for s in CLUSTERS.values()}) == len(CLUSTERS)
+
+
+def test_the_seventeen_classes_are_eight_patterns_twice_and_none() -> None:
+    assert len(EMERGING) == 17
+    assert len(set(EMERGING.values())) == 17
+    hot, cold = arms("emerging")
+    assert [s.mark for s in hot] == [s.mark for s in cold]
+    # Two patterns with one mark lie at least three steps of shade apart.
+    for k, one in enumerate(hot):
+        for n, other in enumerate(hot):
+            assert k == n or one.mark != other.mark or abs(k - n) >= 3
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_the_quiet_class_is_quieter_than_every_other(theme: str) -> None:
+    ground = {"light": "#fbfaf6", "dark": "#182024"}[theme]
+    quiet, land = oklab(linear((getattr(NEUTRAL, theme), ground)))
+    others = oklab(linear(arm([s for s in [*DIVERGING.values(), *EMERGING.values()] if s.light], theme)))
+    assert (
+        np.abs(others[:, 0] - land[0]) + np.hypot(*others[:, 1:].T) > abs(quiet[0] - land[0]) + 0.02
+    ).all()
+    assert np.hypot(*quiet[1:]) < 0.02  # without a hue
+
+
+@pytest.mark.parametrize("classes", range(1, 7))
+def test_a_sequential_palette_of_any_length_keeps_its_ends(classes: int) -> None:
+    shades = sequential(classes, "gulf", "dot")
+    assert len(set(shades)) == classes
+    assert {s.mark for s in shades} == {"dot"}
+    if classes > 1:
+        assert (shades[0].light, shades[-1].light) == (
+            PALETTES["gulf"]["light"][0],
+            PALETTES["gulf"]["light"][-1],
+        )
+
+
+def test_a_sequential_palette_of_another_length_is_refused() -> None:
+    with pytest.raises(ValueError, match="1 to 6 classes, not 7"):
+        sequential(7)

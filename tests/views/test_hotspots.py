@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime as dt
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import geopandas as gpd
@@ -20,28 +19,11 @@ from data.query import ReportQuery
 from data.summaries import AreaRank, Headline, MonthCount
 from geo.cells import cells_of
 from tests.conftest import forget_settings
+from tests.views.opened import address, open_page, shown
 from tests.views.sample_city import HOSTILE, City, build_city
-from views import answers, cards, downloads, filters, hotspots
+from views import answers, beside, cards, downloads, filters
+from views.method import Finding, History
 from views.words import Words
-
-APP = str(Path(__file__).resolve().parent.parent.parent / "app.py")
-
-
-def open_page(**address: str) -> AppTest:
-    st.cache_data.clear()  # tests share a process, and their stores share ids
-    page = AppTest.from_file(APP, default_timeout=60)
-    for key, value in address.items():
-        page.query_params[key] = value
-    return page.run()
-
-
-def shown(page: AppTest) -> str:
-    assert not page.exception
-    return "\n".join(str(block.proto.body) for block in page.get("html"))
-
-
-def address(page: AppTest) -> dict[str, str]:
-    return {key: value[0] if isinstance(value, list) else value for key, value in page.query_params.items()}
 
 
 def test_an_empty_store_says_how_to_fill_it(store: Any) -> None:
@@ -140,11 +122,11 @@ def test_a_new_data_version_shows_at_the_next_run(store: Any) -> None:
 def test_a_click_means_the_cell_at_its_point() -> None:
     lat, lng = h3.cell_to_latlng("88536e4131fffff")
     cell = {"properties": {"t": 1, "res": 8, "lat": round(lat, 5), "lng": round(lng, 5)}}
-    assert hotspots.read_pick(cell) == "88536e4131fffff"
-    assert hotspots.read_pick({"properties": {"t": 1, "area": 12}}) == "a12"
-    assert hotspots.read_pick({"properties": {"t": 1, "none": True}}) == ""
-    assert hotspots.read_pick(None) is None
-    assert hotspots.read_pick({"properties": {}}) is None
+    assert beside.read_pick(cell) == "88536e4131fffff"
+    assert beside.read_pick({"properties": {"t": 1, "area": 12}}) == "a12"
+    assert beside.read_pick({"properties": {"t": 1, "none": True}}) == ""
+    assert beside.read_pick(None) is None
+    assert beside.read_pick({"properties": {}}) is None
 
 
 @pytest.mark.parametrize(
@@ -195,7 +177,12 @@ def test_every_piece_escapes_what_a_person_typed(language: str) -> None:
         cards.cell_card(words, detail(HOSTILE)),
         cards.area_card(words, row, headline, months, [Part("x", HOSTILE, HOSTILE, 3)]),
         cards.ranked_areas(words, "municipality", [row]),
-        cards.ranked_cells(words, 0.7, [cards.RankedCell(26, 50, 8, HOSTILE, HOSTILE, 3)]),
+        cards.ranked_cells(words, HOSTILE, [cards.RankedCell(26, 50, 8, HOSTILE, HOSTILE, HOSTILE, 3.0)]),
+        cards.answer(HOSTILE),
+        cards.cautions(words, [HOSTILE]),
+        cards.decisions(HOSTILE, [HOSTILE]),
+        cards.finding(words, Finding(HOSTILE, ((HOSTILE, HOSTILE),))),
+        cards.history(words, History("month", (dt.date(2025, 1, 1),) * 2, (1, 2), ("hot", ""), HOSTILE)),
         cards.head(words, HOSTILE, HOSTILE),
         cards.failure(words, HOSTILE),
         cards.command(HOSTILE, HOSTILE),

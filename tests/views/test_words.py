@@ -12,11 +12,12 @@ import pytest
 
 from data.vocabulary import LEVELS, Channel, Status
 from layers.palettes import PALETTES
-from views import filters
+from views import compare, filters, methods
 from views.words import LANGUAGES, Words, catalogue, number, plural_category, short
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-FILES = sorted((ROOT / "views").glob("*.py"))
+FILES = sorted((ROOT / "views").rglob("*.py"))
+REMARKING = sorted(path for room in ("geo", "data", "layers") for path in (ROOT / room).rglob("*.py"))
 # Keys that are put together while the page runs, with all they can become.
 FAMILIES = {
     "status": [s.name.lower() for s in Status],
@@ -28,18 +29,59 @@ FAMILIES = {
     "lang": list(LANGUAGES),
     "rank": list(LEVELS),
     "empty": ["demo", "areas", "reports"],
-    "download": ["geojson", "gpkg", "csv"],
+    "download": ["geojson", "gpkg", "csv", "xlsx", "parquet"],
+    "method": [*methods.CODES, *(f"{code}_about" for code in methods.CODES)],
+    "compare": list(compare.WAYS),
+    "against": list(compare.AGAINST),
+    "count": list(filters.COUNTED),
+    "history": ["day", "week", "month", "hot", "cold"],
 }
+NO_KEYS = ("css", "js", "py", "html")  # file names look like keys
 
 
 def used_keys() -> set[str]:
-    text = "\n".join(path.read_text("utf-8") for path in FILES)
-    literal = set(re.findall(r"""(?:words|self|forms|plural)\(\s*["']([a-z0-9_]+\.[a-z0-9_]+)["']""", text))
-    families = set(re.findall(r"""(?:words|self)\(\s*f["']([a-z]+)\.\{""", text))
-    months = set(re.findall(r"""f['"]([a-z]+)\.m\{""", text))
-    named = {"status", "channel"}
-    assert families | months | named <= set(FAMILIES), "a family of keys that this test does not know"
-    return literal | {f"{family}.{part}" for family in families | months | named for part in FAMILIES[family]}
+    """Keys that stand in the views as texts of their own, families spelled out, and remarks."""
+    sections = {key.partition(".")[0] for key in catalogue("en")}
+    used: set[str] = set()
+    families: set[str] = {"status", "channel"}
+    for path in FILES:
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            text = node.value if isinstance(node, ast.Constant) else None
+            key = re.fullmatch(r"([a-z0-9_]+)\.([a-z0-9_]+)", text) if isinstance(text, str) else None
+            if key and key[1] in sections and key[2] not in NO_KEYS:
+                used.add(key[0])
+        families |= set(re.findall(r"""f["']([a-z]+)\.m?\{""", path.read_text("utf-8")))
+    families -= {"remark"}
+    assert families <= set(FAMILIES), "a family of keys that this test does not know"
+    used |= {f"{family}.{part}" for family in families for part in FAMILIES[family]}
+    return used | {f"remark.{code}" for code, _, _ in remarks()}
+
+
+def remarks() -> list[tuple[str, set[str], str]]:
+    """(code, names of its values, where) of every ``decided`` and ``caution`` in the code."""
+    found = []
+    for path in REMARKING:
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            name = getattr(node, "func", None)
+            if not isinstance(node, ast.Call) or not isinstance(name, ast.Name):
+                continue
+            if name.id in ("decided", "caution"):
+                where = f"{path.relative_to(ROOT)}:{node.lineno}"
+                assert node.args and isinstance(node.args[0], ast.Constant), (
+                    f"{where}: the code is no literal"
+                )
+                assert len(node.args) == 1 and all(k.arg for k in node.keywords), f"{where}: name the values"
+                found.append((str(node.args[0].value), {str(k.arg) for k in node.keywords}, where))
+    return found
+
+
+def test_every_remark_has_words_and_fills_their_places() -> None:
+    for code, values, where in remarks():
+        for language in LANGUAGES:
+            text = catalogue(language).get(f"remark.{code}")
+            assert isinstance(text, str), f"{where}: remark.{code} has no words in {language}"
+            places = {field for _, field, _, _ in string.Formatter().parse(text) if field}
+            assert places <= values, f"{where}: {language} has a place that {code} does not fill"
 
 
 def test_every_language_has_the_same_keys() -> None:
