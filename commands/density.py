@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -47,6 +48,10 @@ def density_command(
     district: DistrictOption = None,
     channel: ChannelOption = None,
     status: StatusOption = None,
+    count: Annotated[
+        Literal["reports", "incidents"],
+        typer.Option(help="Count reports, or incidents by their first report."),
+    ] = "reports",
     as_json: Json = False,
 ) -> None:
     """Draw where reports come from as a density in reports per km², corrected at the area's edge."""
@@ -67,6 +72,7 @@ def density_command(
             channels=channel,
             statuses=status,
         )
+        query = dataclasses.replace(query, incidents=count == "incidents")
         found = density(conn, query, DensitySettings(bandwidth, pixels))
     written = None
     if out is not None:

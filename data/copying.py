@@ -48,6 +48,7 @@ STAGE_SCHEMA: dict[str, Any] = {
     "unit": pl.String,
     "agency": pl.String,
     "contractor": pl.String,
+    "reporter": pl.Int64,
     "notes": pl.String,
 }
 # A row whose report the store holds already, just as it is: nothing of it is written.

@@ -216,7 +216,7 @@ def _found(
     incident, place = (np.zeros(len(reports.ids), dtype=np.int64) for _ in range(2))
     use = np.flatnonzero(reports.usable)
     ids, element, opened = reports.ids[use], reports.element[use], reports.opened[use]
-    x, y = _metres(reports.lon[use], reports.lat[use])
+    x, y = metres_of(reports.lon[use], reports.lat[use])
     metres, days, _ = reach_of(conn, element)
     kind = _kinds(conn, element, reports.type[use])
     t = opened / _DAY
@@ -253,7 +253,7 @@ def _found(
     return incident, place, rows
 
 
-def _metres(lon: NDArray[np.float64], lat: NDArray[np.float64]) -> tuple[NDArray, NDArray]:
+def metres_of(lon: NDArray[np.float64], lat: NDArray[np.float64]) -> tuple[NDArray, NDArray]:
     """Places in the UTM zone of the reports' median, which no stray point can move."""
     if not len(lon):
         return lon, lat

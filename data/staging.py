@@ -40,7 +40,8 @@ KNOWN_SHARE = 0.1
 _COPIED = (
     "status", "channel", "flags", "precision", "severity", "region_id", "amana_id", "governorate_id",
     "municipality_id", "district_id", "opened_at", "closed_at", "due_at", "status_at", "cell", "quantity",
-    "unit", "agency", "contractor", "notes", "content", "line", "element_id", "type_id", "geom",
+    "unit", "agency", "contractor", "notes", "content", "line", "element_id", "type_id", "reporter",
+    "geom",
 )  # fmt: skip
 
 

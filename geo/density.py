@@ -92,7 +92,9 @@ class Density:
         # Pixels outside have no value, which is not 0: they take no part in the weights.
         share = map_coordinates(self.inside.astype(np.float32), place, order=1, mode="nearest")
         found = map_coordinates(self.values, place, order=1, mode="nearest")
-        there = (share >= 0.5) & (self.frame.pixels(lon, lat) >= 0)
+        rows, columns = self.frame.shape
+        there = (share >= 0.5) & (np.abs(place[0] - (rows - 1) / 2) <= rows / 2)
+        there &= np.abs(place[1] - (columns - 1) / 2) <= columns / 2
         return np.where(there, found / np.where(there, share, 1.0), np.nan)
 
 
@@ -159,8 +161,11 @@ def density(
             break
         # A wider kernel needs a wider frame around the points, and that has larger pixels.
         width = LEAST_PIXELS * frame.cell_m * 1.001
-    if width > wanted:
+    if width > wanted and bandwidth_m is not None:
         remarks.append(caution("density_raised", asked=round(wanted), metres=round(width)))
+    elif bandwidth_m is None and width <= 1.05 * LEAST_PIXELS * frame.cell_m and width > floor_m:
+        # Not the reports decided but the size of the image: the reason given before is none.
+        remarks[0] = caution("density_wide", metres=round(width))
     say(0.55)
     counts, inside, outside = _binned(frame, lons, lats, mass, area, reach_m)
     say(0.8)

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
@@ -22,12 +23,11 @@ from scipy.stats import nbinom, poisson
 from geo.backtest import BUDGETS, Trials, efficiency
 from geo.cells import areas_km2
 from geo.errors import InputError
-from geo.forecast_boosting import average, boosted
-from geo.forecast_mixture import mixture
+from geo.forecast_boosting import AVERAGED, average, boosted
+from geo.forecast_mixture import kinds, mixture
 from geo.forecast_models import (
     MEMORY_DAYS,
     WINDOWS,
-    YEAR,
     Model,
     Task,
     kde,
@@ -38,6 +38,7 @@ from geo.forecast_models import (
     season,
     task,
 )
+from geo.forecast_total import total
 from geo.ground import Ground
 from geo.history import History, Window
 
@@ -52,6 +53,7 @@ MODELS: dict[str, Model] = {
     "kde_decay": kde_decay,
     "season": season,
     "mixture": mixture,
+    "kinds": kinds,
     "boosted": boosted,
 }
 AVERAGE = "average"
@@ -59,7 +61,7 @@ CODES = (*MODELS, AVERAGE)
 PLAIN = ("kde", "last", "past")  # what a forecast has to beat
 DEFAULT = "mixture"
 AUTO = "auto"
-NEEDED = {AVERAGE: ("mixture", "boosted", "kde_decay", "season")}
+NEEDED = {AVERAGE: tuple(AVERAGED)}
 
 ANYWHERE = 0.01  # share of the reports that may come from any cell, for each model alike
 _JUDGED_ON = BUDGETS[:3]
@@ -67,7 +69,9 @@ _FIRST = 3  # tests before which "auto" keeps to the default
 _MOST_ROWS = 200_000  # residuals on which the spread is fitted
 
 
-def shares_of(given: Task, codes: Sequence[str], seed: int = 0) -> dict[str, Floats]:
+def shares_of(
+    given: Task, codes: Sequence[str], seed: int = 0, tick: Tick | None = None
+) -> dict[str, Floats]:
     """Where each model expects the next reports: (n,) shares of the cells, by code.
 
     Raises
@@ -77,45 +81,15 @@ def shares_of(given: Task, codes: Sequence[str], seed: int = 0) -> dict[str, Flo
     unknown = sorted(set(codes) - set(CODES))
     if unknown:
         raise InputError(f"There is no forecast model {unknown[0]!r}; there are: {', '.join(CODES)}.")
+    wanted = [c for c in CODES if c in codes or any(c in NEEDED.get(other, ()) for other in codes)]
     found: dict[str, Floats] = {}
-    for code in (*MODELS, AVERAGE):
-        wanted = code in codes or any(code in NEEDED.get(c, ()) for c in codes)
-        if wanted:
-            # Each model draws from its own source: what else is asked for changes nothing.
-            rng = np.random.default_rng([seed, zlib.crc32(code.encode()), abs(given.past.end)])
-            found[code] = MODELS[code](given, rng) if code in MODELS else average(given, rng, found)
+    for number, code in enumerate(wanted):
+        if tick:
+            tick(number / len(wanted))
+        # Each model draws from its own source: what else is asked for changes nothing.
+        rng = np.random.default_rng([seed, zlib.crc32(code.encode()), abs(given.past.end)])
+        found[code] = average(given, rng, found) if code == AVERAGE else MODELS[code](given, rng)
     return {code: found[code] for code in codes}
-
-
-def total(past: History, days: int) -> float:
-    """Reports expected in all cells together within the ``days`` days after ``past``.
-
-    Recent daily reports by exponential smoothing; where an earlier year is recorded, times
-    the ratio of the same days (three more on each side) to what was recent then, to the
-    power of 0.8. Half-lives and power were chosen on Boston's reports before July 2018.
-    """
-    daily = past.daily()
-    end = len(daily)
-    ratios = []
-    for back in range(1, 6):
-        then = end - round(back * YEAR)
-        if then < 30:
-            break
-        around = daily[max(0, then - 3) : then + days + 3]
-        usual = _smoothed(daily[:then], 30.0)
-        if usual > 0 and around.sum() > 0:
-            ratios.append(np.log(around.mean() / usual))
-    if ratios:
-        return float(_smoothed(daily, 30.0) * days * np.exp(0.8 * np.mean(ratios)))
-    return float(_smoothed(daily, 14.0 if days > 14 else 7.0) * days)
-
-
-def _smoothed(daily: Floats, half_life: float) -> float:
-    """Mean of daily counts, each weighed by its age."""
-    if not len(daily):
-        return 0.0
-    fade = 0.5 ** (np.arange(len(daily) - 1, -1, -1) / half_life)
-    return float(fade @ daily / fade.sum())
 
 
 def expected(share: Floats, reports: float) -> Floats:
@@ -153,14 +127,11 @@ def rolling(
             raise InputError(f"The window from day {window.start} to {window.end - 1} is not over yet.")
         given = task(whole.before(window.start), window.days, land, windows=training, memory=memory)
         reports = total(given.past, window.days)
-        for step, code in enumerate(codes):
-            if tick:
-                tick((number + step / len(codes)) / len(windows))
-            if code != AVERAGE:
-                rows[code].append(expected(shares_of(given, [code], seed)[code], reports))
-        if AVERAGE in codes:
-            share = _averaged(given, rows, reports, seed)
-            rows[AVERAGE].append(expected(share, reports))
+        part = None
+        if tick:
+            part = partial(_within, tick, number, len(windows))
+        for code, share in shares_of(given, codes, seed, part).items():
+            rows[code].append(expected(share, reports))
     if tick:
         tick(1.0)
     return Trials(
@@ -170,3 +141,95 @@ def rolling(
         observed=np.array([whole.counts(window) for window in windows]).reshape(len(windows), -1),
         forecasts={code: np.array(found) for code, found in rows.items()},
     )
+
+
+def _within(tick: Tick, number: int, of: int, share: float) -> None:
+    """Progress of one part of several."""
+    tick((number + share) / of)
+
+
+def best(trials: Trials, codes: Sequence[str] = CODES) -> str:
+    """The model that caught most of what could be caught: mean PEI at 1, 2 and 5 % over the tests."""
+    caught = {code: _efficiencies(trials, code) for code in codes if code in trials.forecasts}
+    if not caught or not np.isfinite(next(iter(caught.values()))).any():
+        return DEFAULT
+    return max(caught, key=lambda code: float(np.nanmean(caught[code])))
+
+
+def chosen_before(trials: Trials, codes: Sequence[str] = CODES) -> tuple[Floats, list[str]]:
+    """What ``auto`` would have forecast, (t, n), and which model it would have taken each time.
+
+    At every test the model that was best in the tests before it, the default at first: an
+    honest measure of choosing by backtest, which "the best of the table" is not.
+    """
+    known = [code for code in codes if code in trials.forecasts]
+    start = DEFAULT if DEFAULT in known else known[-1]
+    caught = {code: _efficiencies(trials, code) for code in known}
+    taken = []
+    for number in range(len(trials.starts)):
+        enough = number >= _FIRST and np.isfinite(caught[start][:number]).any()
+        means = {code: float(np.nanmean(caught[code][:number])) for code in known} if enough else {start: 0.0}
+        taken.append(max(means, key=lambda code: means[code]))
+    return np.array([trials.forecasts[code][at] for at, code in enumerate(taken)]), taken
+
+
+def _efficiencies(trials: Trials, code: str) -> Floats:
+    """Mean PEI at 1, 2 and 5 % by test, (t,); nan for a test without reports."""
+    pairs = zip(trials.forecasts[code], trials.observed, strict=True)
+    return np.array([efficiency(forecast, came, _JUDGED_ON) for forecast, came in pairs])
+
+
+def spread(observed: npt.ArrayLike, forecast: npt.ArrayLike) -> float:
+    """Over-dispersion α of counts around a forecast, by maximum likelihood: variance μ + α μ².
+
+    0 is Poisson. The forecast's error, in one cell or in the total, is part of it.
+    """
+    y, mu = np.ravel(observed).astype(np.float64), np.ravel(forecast).astype(np.float64)
+    usable = mu > 0
+    y, mu = y[usable], mu[usable]
+    # Every so-many-th of the cells, in order of forecast: rare and busy ones alike.
+    some = np.argsort(mu, kind="stable")[:: max(1, -(-len(mu) // _MOST_ROWS))]
+    y, mu = y[some], mu[some]
+    if not len(y) or not y.sum() > 0:
+        return 0.0
+
+    def unlikely(log_alpha: float) -> float:
+        shape = np.exp(-log_alpha)
+        ups = gammaln(y + shape) - gammaln(shape) - y * np.log(mu + shape)
+        return float(-np.mean(ups - shape * np.log1p(mu / shape)))
+
+    found = minimize_scalar(unlikely, bounds=(-9.0, 4.0), method="bounded")
+    return 0.0 if found.x < -8.5 else float(np.exp(found.x))
+
+
+def interval(forecast: Floats, alpha: float, probability: float = 0.9) -> tuple[Floats, Floats]:
+    """Counts between which a cell's reports will lie with ``probability`` or a little more, (n,) each."""
+    if not 0 < probability < 1:
+        raise InputError(f"An interval of {probability} is not between 0 and 1.")
+    tails = ((1 - probability) / 2, (1 + probability) / 2)
+    # Cells of nearly the same forecast share their bounds: half a per cent decides nothing.
+    grid, place = np.unique(np.round(np.log(np.maximum(forecast, 1e-9)) * 200), return_inverse=True)
+    mu = np.exp(grid / 200)
+    if alpha > 0:
+        low, high = (nbinom.ppf(tail, 1 / alpha, 1 / (1 + alpha * mu)) for tail in tails)
+    else:
+        low, high = (poisson.ppf(tail, mu) for tail in tails)
+    return low[place], high[place]
+
+
+def coverage(trials: Trials, code: str, probability: float = 0.9, budget: float = 0.1) -> float:
+    """Share of counts within their interval, in the cells of the highest forecast.
+
+    The spread of each test is fitted on the other tests. In the many cells where nothing is
+    expected and nothing comes, any interval holds: they are left out. nan with one test only.
+    """
+    forecasts, observed = trials.forecasts[code], trials.observed
+    if len(trials.starts) < 2:
+        return float("nan")
+    inside = []
+    for at, (forecast, came) in enumerate(zip(forecasts, observed, strict=True)):
+        others = np.arange(len(forecasts)) != at
+        low, high = interval(forecast, spread(observed[others], forecasts[others]), probability)
+        top = np.argsort(-forecast, kind="stable")[: max(1, int(budget * len(forecast)))]
+        inside.append(np.mean((came[top] >= low[top]) & (came[top] <= high[top])))
+    return float(np.mean(inside))

@@ -14,8 +14,9 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from geo.forecast_mixture import mixture, stacked
-from geo.forecast_models import HALF_LIVES, YEAR, Model, Task, kde_decay, season, shares
+from geo.forecast_mixture import kinds, mixture, stacked
+from geo.forecast_models import HALF_LIVES, Model, Task, shares
+from geo.forecast_total import YEAR
 from geo.neighbours import rings
 
 Floats = npt.NDArray[np.float64]
@@ -73,9 +74,8 @@ def boosted(given: Task, rng: np.random.Generator) -> Floats:
 
 AVERAGED: dict[str, Model] = {
     "mixture": mixture,
+    "kinds": kinds,
     "boosted": boosted,
-    "kde_decay": kde_decay,
-    "season": season,
 }
 
 

@@ -1,12 +1,15 @@
-"""A weighted mix of shrunk rates: the forecast that learns how much each past is worth.
+"""Weighted mixes of shrunk rates: the forecasts that learn how much each past is worth.
 
 A component is a cell's rate by empirical Bayes: Poisson counts with a gamma prior whose mean
 is the rate of the surroundings (Clayton & Kaldor 1987; Marshall 1991, local version), for
 several half-lives, widths and strengths; and in two stages, where the long-run rate shrunk
 to its surroundings is in turn the prior of the recent counts (a gamma–Poisson filter, Smith
-& Miller 1986). Each component is a density over the cells. Their weights are those that made
-what came in earlier windows most likely: stacking of densities by EM (Smyth & Wolpert 1999),
-convex, without any random start. Caveat: weights are of the whole area, not of a cell.
+& Miller 1986). Each component is a density over the cells. Their weights make what came in
+earlier windows most likely: stacking of densities by EM (Smyth & Wolpert 1999), convex, from
+equal weights; once for all cells, once for the likeliest cells with the rest as one (the
+censored likelihood of Diks, Panchenko & van Dijk 2011), in equal parts. ``kinds`` does so
+for every kind of report and adds them up by how many of each are due. Caveat: weights are
+of the whole area, not of a cell.
 """
 
 from __future__ import annotations
@@ -17,12 +20,14 @@ import numpy as np
 import numpy.typing as npt
 
 from geo.forecast_models import HALF_LIVES, Task, shares
+from geo.forecast_total import total
 from geo.ground import Ground
 from geo.history import FOREVER, History
 
 Floats = npt.NDArray[np.float64]
 
-ROWS = 150_000  # cells with reports, over all windows, that the weights are learned on
+ROWS = 150_000  # cells with reports, over all windows, that weights are learned on
+TOP = 0.15  # share of the cells that the second set of weights tells apart
 _ROUNDS = 200
 _ENOUGH = 1e-7  # gain in mean log-likelihood at which the rounds end
 _FLOOR = 0.001  # share of the average rate that any surroundings have at least
@@ -63,29 +68,112 @@ COMPONENTS = (
         for trust in (2.0, 5.0)
     ),
 )
+# Of all reports together, what helps to place those of one kind; and of its own reports.
+_COMMON = [i for i, s in enumerate(COMPONENTS) if s.trust == 5.0 or (s.recent is None and s.strength == 4.0)]
+_OWN_HALF_LIVES = (90.0, 365.0, FOREVER)
+_OWN = tuple(Stage(half_life, width, 2.0) for half_life in _OWN_HALF_LIVES for width in (0.8, 1.6))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Sample:
+    """Components at some of the cells of a training window.
+
+    Attributes
+    ----------
+    some : (m,) cells in which reports came (every so-many-th of them, see ``thin``).
+    thin : of how many each one stands for.
+    top : (n,) bool, the likeliest cells.
+    densities : (m, k) shares of these cells by component; rest : (k,) of all outside ``top``.
+    """
+
+    some: npt.NDArray[np.int64]
+    thin: int
+    top: npt.NDArray[np.bool_]
+    densities: Floats
+    rest: Floats
 
 
 def mixture(given: Task, rng: np.random.Generator) -> Floats:
     """Shares of the cells by the weighted mix; equal weights without any training window."""
-    return components(given.past, given.ground, given.decayed[-1], given.past.end).T @ weights(given)
+    return components(given.past, given.ground, given.decayed[-1]).T @ weights(
+        samples(given), given.outcomes, len(COMPONENTS)
+    )
 
 
-def weights(given: Task) -> Floats:
-    """Weight of each of COMPONENTS and, last, of an even spread; (k + 1,), sum 1."""
-    parts: list[Floats] = []
-    came: list[Floats] = []
+def kinds(given: Task, rng: np.random.Generator) -> Floats:
+    """Shares by a mix for each kind of report, added up by how many of each are expected.
+
+    Components of all reports together and of the kind alone; the same as ``mixture``, nearly,
+    when there is only one kind.
+    """
+    base = samples(given)
+    now = components(given.past, given.ground, given.decayed[-1])[_COMMON]
+    origins = given.origins()
+    added = np.zeros(given.n)
+    for past in given.past.by_kind():
+        decayed = list(past.decayed(_OWN_HALF_LIVES, origins))
+        own = []
+        for sample, counts, origin in zip(base, decayed, origins, strict=False):
+            parts = _own(past, given.ground, counts, origin)
+            own.append(
+                Sample(
+                    sample.some,
+                    sample.thin,
+                    sample.top,
+                    np.hstack([sample.densities[:, _COMMON], parts[:, sample.some].T]),
+                    np.concatenate([sample.rest[_COMMON], parts[:, ~sample.top].sum(axis=1)]),
+                )
+            )
+        outcomes = tuple(past.counts(window) for window in given.windows)
+        learned = weights(own, outcomes, len(_COMMON) + len(_OWN))
+        here = np.vstack([now, _own(past, given.ground, decayed[-1], past.end)])
+        added += total(past, given.days) * (here.T @ learned)
+    return shares(added)
+
+
+def samples(given: Task) -> list[Sample]:
+    """The components at each training window, where reports came in it; worked out once a task."""
+    if "samples" in given.kept:
+        return list(given.kept["samples"])
+    found: list[Sample] = []
     each = max(1, ROWS // max(1, len(given.windows)))
     for window, outcome, decayed in zip(given.windows, given.outcomes, given.decayed, strict=False):
+        densities = components(given.past.before(window.start), given.ground, decayed)
+        middle = densities.mean(axis=0)
+        k = max(1, int(TOP * given.n))
+        top = middle >= np.partition(middle, -k)[-k]
         some = np.flatnonzero(outcome > 0)
-        if not len(some):
-            continue
         # Every so-many-th cell is as good a sample as any: cells are in order of place.
-        some = some[:: -(-len(some) // each)]
-        parts.append(components(given.past, given.ground, decayed, window.start)[:, some].T)
-        came.append(outcome[some])
-    if not parts:
-        return np.full(len(COMPONENTS) + 1, 1 / (len(COMPONENTS) + 1))
-    return stacked(np.vstack(parts), np.concatenate(came))
+        thin = max(1, -(-len(some) // each))
+        some = some[::thin]
+        rest = densities[:, ~top].sum(axis=1)
+        found.append(Sample(some, thin, top, densities[:, some].T.copy(), rest))
+    given.kept["samples"] = tuple(found)
+    return found
+
+
+def weights(found: list[Sample], outcomes: tuple[Floats, ...], k: int) -> Floats:
+    """Weight of each of ``k`` components, (k,), sum 1; equal when nothing came.
+
+    ``outcomes``: (n,) reports that came in each sample's window.
+    """
+    everywhere: list[tuple[Floats, Floats]] = []
+    likeliest: list[tuple[Floats, Floats]] = []
+    for sample, outcome in zip(found, outcomes, strict=True):
+        came = outcome[sample.some]
+        here = sample.top[sample.some] & (came > 0)
+        everywhere.append((sample.densities[came > 0], came[came > 0]))
+        likeliest.append((sample.densities[here], came[here]))
+        outside = float(outcome[~sample.top].sum()) / sample.thin
+        likeliest.append((sample.rest[None], np.array([outside])))
+    learned = [stacked(*_joined(part, k)) for part in (everywhere, likeliest)]
+    return (learned[0] + learned[1]) / 2
+
+
+def _joined(parts: list[tuple[Floats, Floats]], k: int) -> tuple[Floats, Floats]:
+    empty = [(np.zeros((0, k)), np.zeros(0))]
+    densities, counts = zip(*(parts or empty), strict=True)
+    return np.vstack(densities), np.concatenate(counts)
 
 
 def stacked(densities: Floats, counts: Floats) -> Floats:
@@ -98,6 +186,8 @@ def stacked(densities: Floats, counts: Floats) -> Floats:
     """
     k = densities.shape[1]
     w, before = np.full(k, 1 / k), -np.inf
+    if not counts.sum() > 0:
+        return w
     share = counts / counts.sum()
     for _ in range(_ROUNDS):
         mixed = np.maximum(densities @ w, 1e-300)
@@ -110,32 +200,41 @@ def stacked(densities: Floats, counts: Floats) -> Floats:
     return w
 
 
-def components(past: History, ground: Ground, decayed: Floats, origin: int) -> Floats:
-    """Every component's shares of the cells at an origin, and an even spread, (k + 1, n).
+def components(past: History, ground: Ground, decayed: Floats) -> Floats:
+    """Every component's shares of the cells at the end of a past, (k, n).
 
-    ``decayed``: (h, n) counts for HALF_LIVES at that origin.
+    ``decayed``: (h, n) counts for HALF_LIVES at that day.
     """
-    n = decayed.shape[1]
-    found = np.empty((len(COMPONENTS) + 1, n))
+    found = np.empty((len(COMPONENTS), decayed.shape[1]))
     rates: dict[tuple[float, float, float], Floats] = {}
     around: dict[tuple[float, float], Floats] = {}
     for i, stage in enumerate(COMPONENTS):
         long = (stage.half_life, stage.width, stage.strength)
         if long not in rates:
             counts = decayed[HALF_LIVES.index(stage.half_life)]
-            days = past.weight_days(stage.half_life, origin)
+            days = past.weight_days(stage.half_life, past.end)
             if long[:2] not in around:
                 around[long[:2]] = ground.smooth(counts, stage.width) / days
             rates[long] = _shrunk(counts, days, around[long[:2]], stage.strength)
         rate = rates[long]
         if stage.recent is not None:
             counts = decayed[HALF_LIVES.index(stage.recent)]
-            days = past.weight_days(stage.recent, origin)
+            days = past.weight_days(stage.recent, past.end)
             # The whole area may have more or fewer reports lately: that is not the cell's doing.
             now = rate * (counts.sum() / days / max(float(rate.sum()), 1e-300))
             rate = _shrunk(counts, days, now, stage.trust)
         found[i] = shares(rate)
-    found[-1] = 1 / max(n, 1)
+    return found
+
+
+def _own(past: History, ground: Ground, decayed: Floats, origin: int) -> Floats:
+    """Shares by the components of one kind's reports at an origin, (k, n)."""
+    found = np.empty((len(_OWN), decayed.shape[1]))
+    for i, stage in enumerate(_OWN):
+        counts = decayed[_OWN_HALF_LIVES.index(stage.half_life)]
+        days = past.weight_days(stage.half_life, origin)
+        around = ground.smooth(counts, stage.width) / days
+        found[i] = shares(_shrunk(counts, days, around, stage.strength))
     return found
 
 

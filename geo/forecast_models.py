@@ -12,12 +12,14 @@ only knows where reports came from before; a new cause in a new place is a surpr
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from geo.backtest import BUDGETS, efficiency
+from geo.forecast_total import YEAR
 from geo.ground import Ground
 from geo.history import FOREVER, History, Window, training_windows
 
@@ -32,7 +34,6 @@ _WIDTHS = (0.0, 0.35, 0.45, 0.6, 0.8, 1.1, 1.5, 2.2)  # cell spacings
 _DECAYS = (30.0, 90.0, 180.0, 365.0, FOREVER)
 _DECAY_WIDTHS = (0.0, 0.45, 0.8, 1.5)
 _TUNED_ON = BUDGETS[:3]
-YEAR = 365.25
 _SEASON_WIDTH = 5.0  # cell spacings: a season is a matter of neighbourhoods, not of cells
 _SEASON_STRENGTH = 20.0  # reports of an average season that a neighbourhood starts from
 
@@ -49,6 +50,7 @@ class Task:
     outcomes : by training window, (n,) reports that came in it.
     decayed : by training window and at last for the origin, (h, n) counts for HALF_LIVES.
     memory : days that the plain ways look back.
+    kept : what one model worked out and another needs as well.
     """
 
     past: History
@@ -58,6 +60,7 @@ class Task:
     outcomes: tuple[Floats, ...]
     decayed: tuple[Floats, ...]
     memory: int
+    kept: dict[str, Any] = field(default_factory=dict)
 
     @property
     def n(self) -> int:
@@ -189,8 +192,8 @@ def _best(given: Task, options: Sequence[tuple[float, ...]], density: Callable[.
     The middle one when there is nothing to compare on.
     """
     number = len(given.windows)
-    at = np.unique(np.linspace(0, number - 1, min(number, _TRIED)).round().astype(int)) if number else []
-    usable = [int(i) for i in at if given.outcomes[i].sum() > 0 and given.decayed[i][-1].sum() > 0]
+    at = np.unique(np.linspace(0, number - 1, min(number, _TRIED)).round().astype(int))
+    usable = [int(i) for i in at[:number] if given.outcomes[i].sum() > 0 and given.decayed[i][-1].sum() > 0]
     if not usable:
         return options[len(options) // 2]
     caught = [

@@ -20,6 +20,7 @@ from geo.errors import InputError
 Floats = npt.NDArray[np.float64]
 
 FOREVER = float("inf")
+MOST_KINDS = 6
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -44,6 +45,7 @@ class History:
     cells : (n,) int64, ascending; all cells of the study area.
     place : (m,) int32, position in ``cells`` of each report.
     day : (m,) int32, ascending; any running number of days.
+    kind : (m,) int32, what each report is about; any code.
     first : the first day on which a report could have been recorded.
     end : the day after the last one recorded; no report lies on it or later.
     """
@@ -51,6 +53,7 @@ class History:
     cells: Cells
     place: npt.NDArray[np.int32]
     day: npt.NDArray[np.int32]
+    kind: npt.NDArray[np.int32]
     first: int
     end: int
 
@@ -67,14 +70,23 @@ class History:
                 "there is nothing before it, or nothing yet."
             )
         cut = int(np.searchsorted(self.day, origin, "left"))
-        return replace(self, place=self.place[:cut], day=self.day[:cut], end=origin)
+        return replace(self, place=self.place[:cut], day=self.day[:cut], kind=self.kind[:cut], end=origin)
 
-    def since(self, day: int) -> History:
-        """The same without what lies before ``day``."""
-        begin = int(np.searchsorted(self.day, day, "left"))
-        return replace(
-            self, place=self.place[begin:], day=self.day[begin:], first=max(self.first, min(day, self.end))
-        )
+    def by_kind(self) -> list[History]:
+        """Histories of the MOST_KINDS − 1 most common kinds, and one of all others together.
+
+        Which are the most common is told by this history alone, so that a forecast of an
+        early day is not told what became common later.
+        """
+        found, number, counts = np.unique(self.kind, return_inverse=True, return_counts=True)
+        rank = np.empty(len(found), dtype=np.int64)
+        rank[np.argsort(-counts, kind="stable")] = np.arange(len(found))
+        most = len(found) if len(found) <= MOST_KINDS else MOST_KINDS - 1
+        group = np.minimum(rank, most)[number]
+        return [
+            replace(self, place=self.place[own], day=self.day[own], kind=self.kind[own])
+            for own in (group == one for one in range(int(group.max(initial=-1)) + 1))
+        ]
 
     def counts(self, window: Window) -> Floats:
         """Reports by cell within a window, (n,)."""
@@ -121,7 +133,12 @@ class History:
 
 
 def history(
-    cells: Cells, place: npt.ArrayLike, day: npt.ArrayLike, first: int | None = None, end: int | None = None
+    cells: Cells,
+    place: npt.ArrayLike,
+    day: npt.ArrayLike,
+    first: int | None = None,
+    end: int | None = None,
+    kind: npt.ArrayLike | None = None,
 ) -> History:
     """A history of reports in any order.
 
@@ -131,6 +148,7 @@ def history(
     place : (m,) position in ``cells``; negative ones (outside the study area) are left out.
     day : (m,) running number of the day.
     first, end : first day recorded, and the day after the last; from the reports when left out.
+    kind : (m,) any whole number for what each report is about; all of one kind when left out.
 
     Raises
     ------
@@ -142,16 +160,18 @@ def history(
     if len(places) and int(places.max()) >= len(cells):
         raise InputError(f"A report lies in cell number {int(places.max())} of {len(cells)}.")
     inside = places >= 0
-    places, days = places[inside], days[inside]
-    order = np.argsort(days, kind="stable")
+    order = np.flatnonzero(inside)[np.argsort(days[inside], kind="stable")]
     places, days = places[order], days[order]
+    kinds = np.zeros(len(order), dtype=np.int32)
+    if kind is not None:
+        kinds = np.asarray(kind, dtype=np.int32)[order]
     begin = first if first is not None else (int(days[0]) if len(days) else 0)
     stop = end if end is not None else (int(days[-1]) + 1 if len(days) else begin)
     if len(days) and (days[0] < begin or days[-1] >= stop):
         raise InputError(
             f"Reports of days {int(days[0])} to {int(days[-1])} do not lie within {begin} to {stop - 1}."
         )
-    return History(np.asarray(cells, dtype=np.int64), places, days, begin, stop)
+    return History(np.asarray(cells, dtype=np.int64), places, days, kinds, begin, stop)
 
 
 def training_windows(past: History, days: int, most: int = 24, lead: int | None = None) -> list[Window]:

@@ -5,8 +5,9 @@ p, and the false discovery rate of Benjamini & Hochberg (1995) over all cells, a
 ArcGIS's Optimized Hot Spot Analysis. The null: the cells' values lie scattered over the
 study area at random. p is taken from the exact null distribution of a neighbourhood's
 sum, because counts are skewed: see ``gi_star_p``.
-Caveat: on raw counts a hot spot may only say where people live; and "high" means higher
-than the study area as a whole, so another area chosen gives other hot spots.
+Caveats: on raw counts a hot spot may only say where people live; "high" means higher than
+the study area as a whole, so another area chosen gives other hot spots; and a single loud
+cell among quiet ones is no hot spot but an outlier (``geo/moran.py``): smaller cells show it.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ Floats = npt.NDArray[np.float64]
 Null = Literal["exact", "normal"]
 
 LEVELS = (0.10, 0.05, 0.01)  # of classes 1, 2, 3: 90, 95 and 99 % confidence
+FEW_LOUD = 7  # cells; a neighbourhood of one ring has as many
 FEW_CELLS = 30  # with fewer, the spread of the values themselves is hardly known
 SMALLEST_P = 1e-12  # what the arithmetic of the exact null can still tell from 0
 _ROOM = 1 << 20  # numbers held for the exact null
@@ -276,6 +278,14 @@ def _drawn(x: Floats, sums: Floats, members: Floats, z: Floats) -> Floats:
     return p
 
 
+def _loud(x: Floats) -> int:
+    """The fewest cells that hold half of the sum; 0 for values that are no amounts."""
+    if not len(x) or x.min() < 0 or x.max() == 0:
+        return 0
+    rising = np.cumsum(np.sort(x)[::-1])
+    return int(np.searchsorted(rising, rising[-1] / 2)) + 1
+
+
 def _remarks(x: Floats, members: Floats, full: int, missing: int, z: Floats) -> tuple[Remark, ...]:
     """What the reader of a surface has to know; ``x`` and ``members`` of the cells with a value."""
     found: list[Remark] = []
@@ -285,6 +295,9 @@ def _remarks(x: Floats, members: Floats, full: int, missing: int, z: Floats) -> 
         found.append(caution("gi_few", cells=len(x), least=FEW_CELLS))
     if len(x) and not np.nan_to_num(z).any():
         found.append(caution("gi_constant"))
+    loud = _loud(x)
+    if 0 < loud < FEW_LOUD:
+        found.append(caution("gi_loud", cells=loud))
     isolated = int(np.count_nonzero(members == 1))
     if isolated:
         found.append(caution("gi_isolated", cells=isolated))

@@ -25,6 +25,7 @@ MOST_CELLS = 25_000  # on a map of a million pixels a cell is then some 6 pixels
 LEAST_CELLS = 30
 LEAST_EXPECTED = 30.0  # reports in an average neighbourhood
 MOST_SKEW = 1.0  # of the counts of cells: beyond it, "highly skewed" (Bulmer 1979)
+GATHERED = 30  # fewer cells than this for half of the reports, with seven and more in each
 USUAL_K = 2
 LARGEST_K = 3
 _EARTH_KM2 = 510_065_622.0
@@ -47,6 +48,12 @@ class _Scale:
     cells: int
     reports: float
     skew: float
+    half: int
+
+    @property
+    def gathered(self) -> bool:
+        """Whether so few cells hold half of the reports that they are no pattern, only loud cells."""
+        return 0 < self.half < GATHERED and self.reports / 2 >= 7 * self.half
 
     def expected(self, k: int) -> float:
         """Reports in an average whole neighbourhood."""
@@ -60,7 +67,7 @@ class _Scale:
         """Fewest rings with enough neighbours for the skewness and enough reports."""
         least = USUAL_K if self.skew > MOST_SKEW else 1
         fit = [k for k in range(least, LARGEST_K + 1) if self.expected(k) >= LEAST_EXPECTED and self.large(k)]
-        return fit[0] if fit else 1
+        return fit[0] if fit else least
 
 
 def disk(k: int) -> int:
@@ -80,7 +87,9 @@ def choose(counts_by_resolution: Mapping[int, npt.NDArray], cells_in_area: Mappi
     Resolution: the finest with at most 25,000 cells in the study area for which a
     neighbourhood of two rings (19 cells) holds 30 reports on average, in an area of at
     least four such neighbourhoods; where there is none, the same with three rings (37);
-    where there is none either, the coarsest of at least 30 cells, with a warning.
+    where there is none either, the coarsest of at least 30 cells, with a warning. Where
+    fewer than 30 cells then hold half of the reports, a finer one that spreads them out:
+    a single loud cell is no neighbourhood, and no test of neighbourhoods can see it.
     Rings: one where the cells' counts are not highly skewed (skewness at most 1), else two,
     for ArcGIS's eight neighbours are more than one ring has; three if fewer are too thin.
 
@@ -100,14 +109,26 @@ def choose(counts_by_resolution: Mapping[int, npt.NDArray], cells_in_area: Mappi
         for resolution in sorted(counts_by_resolution, reverse=True)
     ]
     readable = [s for s in scales if s.cells <= MOST_CELLS] or scales[-1:]
+    taken = spread = _dense(readable)
+    for finer in reversed(readable[: readable.index(taken)]):
+        # Reports on the very same spots are in as few cells, however fine these are.
+        if not spread.gathered or finer.half < 1.5 * spread.half:
+            break
+        spread = finer
+    if spread is not taken:
+        return _chosen(spread, spread.rings(), scales, taken)
+    return _chosen(taken, taken.rings(), scales)
+
+
+def _dense(readable: list[_Scale]) -> _Scale:
+    """The finest scale, of fine to coarse ones, whose neighbourhoods hold enough."""
     for k in (USUAL_K, LARGEST_K):
         for scale in readable:
             if scale.large(k) and scale.expected(k) >= LEAST_EXPECTED:
-                return _chosen(scale, scale.rings(), scales)
+                return scale
     # Too few reports, or too small an area, for any: the coarsest that still shows a pattern.
     enough = [s for s in readable if s.large(USUAL_K)] or [s for s in readable if s.large(1)]
-    scale = enough[-1] if enough else readable[0]
-    return _chosen(scale, LARGEST_K if scale.large(LARGEST_K) else 1, scales)
+    return enough[-1] if enough else readable[0]
 
 
 def _scale(resolution: int, occupied: npt.NDArray, cells: int) -> _Scale:
@@ -119,10 +140,12 @@ def _scale(resolution: int, occupied: npt.NDArray, cells: int) -> _Scale:
     second = float(((counts - mean) ** 2).sum()) + empty * mean**2
     third = float(((counts - mean) ** 3).sum()) - empty * mean**3
     skew = third / cells / (second / cells) ** 1.5 if second > 0 else 0.0
-    return _Scale(resolution, cells, float(counts.sum()), skew)
+    rising = np.cumsum(np.sort(counts)[::-1])
+    half = int(np.searchsorted(rising, rising[-1] / 2)) + 1 if len(counts) else 0
+    return _Scale(resolution, cells, float(counts.sum()), skew, half)
 
 
-def _chosen(scale: _Scale, k: int, scales: list[_Scale]) -> Choice:
+def _chosen(scale: _Scale, k: int, scales: list[_Scale], coarser: _Scale | None = None) -> Choice:
     """The choice with its reasons: what was taken, and what spoke against finer cells."""
     resolution, metres = scale.resolution, width_m(scale.resolution)
     remarks = [
@@ -133,12 +156,14 @@ def _chosen(scale: _Scale, k: int, scales: list[_Scale]) -> Choice:
             cells=scale.cells,
         )
     ]
+    if coarser is not None:
+        remarks.append(decided("scale_gathered", resolution=coarser.resolution, cells=coarser.half))
     for finer in [s for s in scales if s.resolution == resolution + 1]:
         if finer.cells > MOST_CELLS:
             remarks.append(
                 decided("scale_many", resolution=finer.resolution, cells=finer.cells, most=MOST_CELLS)
             )
-        elif finer.expected(USUAL_K) < LEAST_EXPECTED:
+        elif finer.expected(USUAL_K) < LEAST_EXPECTED and coarser is None:
             expected = round(finer.expected(USUAL_K), 1)
             remarks.append(
                 decided(
@@ -155,7 +180,7 @@ def _chosen(scale: _Scale, k: int, scales: list[_Scale]) -> Choice:
         remarks.append(decided("scale_skewed", skew=round(scale.skew, 1), most=MOST_SKEW))
     if not scale.large(k):
         remarks.append(caution("scale_small_area", cells=scale.cells, members=disk(k)))
-    if scale.expected(k) < LEAST_EXPECTED:
+    if scale.expected(k) < LEAST_EXPECTED and coarser is None:
         remarks.append(
             caution("scale_few_reports", members=disk(k), expected=expected, least=int(LEAST_EXPECTED))
         )

@@ -23,6 +23,7 @@ from data import areas as area_store
 from data import batches, columns, schema, territories
 from data.copying import loading_engine
 from data.elements import alias_pairs, element_entries
+from data.reporters import reporter_secret
 from data.source_types import TypeEntry
 from data.staging import MergeCounts, Stage, plan_load
 from data.vocabulary import Classified
@@ -126,7 +127,8 @@ class _Run:
         self.located = 0
         self.faults: list[Fault] = []
         self.matches: list[Match] = []
-        self.personal = [] if found.profile.keep_personal else found.profile.personal_columns(table.columns)
+        personal = found.profile.personal_columns(table.columns, found.mapping.get("reporter"))
+        self.personal = [] if found.profile.keep_personal else personal
         self.kept = [name for name in table.columns if name not in self.personal]
 
     def prepare(self, first: Chunk, reopen: Callable[[], Iterator[Chunk]], timezone: str | None) -> None:
@@ -187,6 +189,7 @@ class _Run:
             self.now.date(),
             _mapping_salt(profile, self.found.mapping, self.kept),
             plan,
+            reporter_secret(conn) if "reporter" in self.found.mapping else b"",
         )
         self.stage = Stage(
             conn, plan, batch_id=self.batch_id, source_id=self.source_id, territory_id=self.territory.id

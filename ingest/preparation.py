@@ -18,6 +18,7 @@ import polars as pl
 import xxhash
 
 from data.copying import KNOWN_SCHEMA, STAGE_SCHEMA
+from data.reporters import reporter_digest
 from data.staging import LoadPlan
 from data.vocabulary import LEVELS, Channel, Flag, Status
 from ingest.coordinates import parse_numbers, parse_points
@@ -63,6 +64,7 @@ class Preparer:
         today: dt.date,
         salt: int,
         plan: LoadPlan,
+        secret: bytes = b"",
     ) -> None:
         self.profile = profile
         self.mapping = mapping
@@ -76,6 +78,7 @@ class Preparer:
         # Folded into every row's digest: another mapping makes the same row a changed one.
         self.salt = salt
         self.plan = plan
+        self.secret = secret
         self.types: dict[str, int] = {}
         self.unknown_words: dict[str, dict[str, int]] = {"status": {}, "channel": {}}
         self.reasons: dict[str, int] = {}
@@ -173,6 +176,7 @@ class Preparer:
                 "unit": self._words_of(frame, "unit"),
                 "agency": self._words_of(frame, "agency"),
                 "contractor": self._words_of(frame, "contractor"),
+                "reporter": self._reporters(frame),
                 "notes": _notes(n, notes),
             },
             schema_overrides=STAGE_SCHEMA,
@@ -247,6 +251,17 @@ class Preparer:
     def _words_of(self, frame: pl.DataFrame, name: str) -> pl.Series:
         values = self._text(frame, name)
         return pl.Series([None] * frame.height, dtype=pl.String) if values is None else values
+
+    def _reporters(self, frame: pl.DataFrame) -> pl.Series:
+        """Keyed digests of who sent the reports: equal for one sender, and told to nobody."""
+        values = self._text(frame, "reporter")
+        if values is None:
+            return pl.Series([None] * frame.height, dtype=pl.Int64)
+        values = western_digits(values).str.to_lowercase()
+        senders = values.unique().drop_nulls().to_list()
+        return values.replace_strict(
+            senders, [reporter_digest(s, self.secret) for s in senders], default=None, return_dtype=pl.Int64
+        )
 
     def _type_numbers(self, frame: pl.DataFrame) -> pl.Series:
         values = self._text(frame, "element") if "element" in self.mapping else self._text(frame, "type")

@@ -30,7 +30,7 @@ FIELDS = (
     "reference", "alternate_reference", "type", "subtype", "element", "group", "opened_at", "closed_at",
     "due_at", "updated_at", "status", "channel", "severity", "quantity", "unit", "longitude", "latitude", "x",
     "y", "location", "description", "address", "municipality", "district", "governorate", "amana", "region",
-    "agency", "contractor",
+    "agency", "contractor", "reporter",
 )  # fmt: skip
 _PLACED = ("location", "municipality", "district", "governorate", "amana", "region")
 _MAP_FORMATS = frozenset(
@@ -96,6 +96,9 @@ class Profile(BaseModel):
             unknown = [name for name in names if name not in FIELDS]
             if unknown:
                 faults.append(f"{place} names no field of ours: {', '.join(unknown)}")
+        if "reporter" in self.identity:
+            # The key of a report is stored; one made of who sent it could be guessed back.
+            faults.append("identity must not use reporter")
         for kind, codes in (("status", Status), ("channel", Channel)):
             allowed = {member.name.lower() for member in codes}
             given = self.values.get(kind, {})  # type: ignore[call-overload]
@@ -117,13 +120,17 @@ class Profile(BaseModel):
             raise ValueError("; ".join(faults))
         return self
 
-    def personal_columns(self, columns: list[str]) -> list[str]:
-        """Return those of ``columns`` that hold personal data, by name or pattern."""
+    def personal_columns(self, columns: list[str], reporter: str | None = None) -> list[str]:
+        """Return those of ``columns`` that hold personal data, by name or pattern.
+
+        ``reporter`` is the column that says who sent a report, whatever its name.
+        """
         patterns = [_pattern(name) for name in self.personal]
         return [
             column
             for column in columns
-            if any(fnmatch.fnmatchcase(key, pattern) for key in _keys(column) for pattern in patterns)
+            if column == reporter
+            or any(fnmatch.fnmatchcase(key, pattern) for key in _keys(column) for pattern in patterns)
         ]
 
 
@@ -322,7 +329,7 @@ def _detection(
     if not profile.own_taxonomy and "element" in mapping:
         # A column that names our elements means our taxonomy, whoever sends it.
         profile = profile.model_copy(update={"own_taxonomy": True})
-    personal = profile.personal_columns(columns)
+    personal = profile.personal_columns(columns, mapping.get("reporter"))
     used = set(mapping.values())
     unmatched = [c for c in columns if c not in used and c not in personal]
     missing = [name for name in profile.columns if name not in mapping]

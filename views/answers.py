@@ -29,7 +29,7 @@ from layers.cellmap import CellLayer, Pane
 from views import cards, methods
 from views.method import MAP_CELLS, Table
 from views.results import Shown
-from views.words import Words, catalogue
+from views.words import Words
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -113,8 +113,7 @@ def difference(version: int, first: ReportQuery, second: ReportQuery) -> Compari
 def warnings(version: int, query: ReportQuery) -> tuple[Remark, ...]:
     """What changed in the recording or floods it, and what was looked at."""
     with connection() as conn:
-        found = recording_warnings(conn, query)
-    return tuple(r for r in found if f"remark.{r.code}" in catalogue("en"))  # TEMPORARY
+        return recording_warnings(conn, query)
 
 
 @st.cache_data(max_entries=128, show_spinner=False)

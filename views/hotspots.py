@@ -122,10 +122,8 @@ def _body(words: Words) -> None:
     state.finish()
     _map(drawn, whole)
     counts = answers.cells(version, drawn.scene.query)
-    st.html(
-        cards.shown(words, counts.shown, counts.left_out, incidents=query.incidents)
-        + cards.note(words("note.counts"))
-    )
+    note = "" if methods.get(code).says_measure else cards.note(words("note.counts"))
+    st.html(cards.shown(words, counts.shown, counts.left_out, incidents=query.incidents) + note)
     if headline.reports == 0:
         return
     _below(drawn)
@@ -159,15 +157,19 @@ def _question(scene: Scene, code: str, offered: Sequence[str], found: Choices, *
         scene = replace(scene, query=pair.first)
     if not ask:
         return Drawn(code, chosen, (Shown(scene, None),))
-    result = results.answer(scene, code, scene.query, chosen)
-    if result is None:
+    try:
+        result = results.answer(scene, code, scene.query, chosen)
+        if result is None:
+            return Drawn(code, chosen, (Shown(scene, None),))
+        shown = [Shown(scene, result, pair.names[0] if pair else "")]
+        if pair:
+            other = results.answer(scene, code, pair.second, method.fixed(chosen, result))
+            shown.append(Shown(replace(scene, query=pair.second), other, pair.names[1]))
+        drawn = Drawn(code, chosen, tuple(shown))
+        said = compare.said(words, pair, drawn) if pair else _said(words, drawn)
+    except InputError as error:  # this question cannot be answered; the counts still can
+        st.html(cards.failure(words, str(error), store=False))
         return Drawn(code, chosen, (Shown(scene, None),))
-    shown = [Shown(scene, result, pair.names[0] if pair else "")]
-    if pair:
-        other = results.answer(scene, code, pair.second, method.fixed(chosen, result))
-        shown.append(Shown(replace(scene, query=pair.second), other, pair.names[1]))
-    drawn = Drawn(code, chosen, tuple(shown))
-    said = compare.said(words, pair, drawn) if pair else _said(words, drawn)
     if said:
         st.html(said)
     return drawn

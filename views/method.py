@@ -154,6 +154,7 @@ class Method(Generic[S, R]):
     slow: ClassVar[bool] = False  # True: computed as a job with progress and a Cancel button
     comparable: ClassVar[bool] = False  # True: cheap, and two answers have the same classes
     needs_incidents: ClassVar[bool] = False  # True: the page finds the incidents first
+    says_measure: ClassVar[bool] = False  # True: its remarks say whether counts or rates are shown
 
     def settings(self, scene: Scene) -> S:
         """Draw the settings' widgets through ``views.controls`` and return what they say."""

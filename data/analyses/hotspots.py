@@ -357,6 +357,8 @@ def _rates(
     level = TIMES * shrunk.overall if chosen.exceeds is None else chosen.exceeds / found.per
     exceed = shrunk.exceed(level) if math.isfinite(level) else np.full(len(values), np.nan)
     said = [*exposures.remarks(found, area.resolution), *shrunk.remarks]
+    if chosen.exposure == "area":
+        said.append(caution("hotspots_area"))
     if math.isfinite(shrunk.shape) and "rates_alike" not in {remark.code for remark in shrunk.remarks}:
         said.append(decided("hotspots_shrunk", amount=shrunk.per_unit))
     return (

@@ -149,7 +149,7 @@
         return bar;
       };
       this._home.addTo(map);
-      if (!this._legend) { this._legend = L.control(); this._legend.onAdd = () => { const el = L.DomUtil.create('div', 'rasd-legend'); L.DomEvent.disableClickPropagation(el); return el; }; }
+      if (!this._legend) { this._legend = L.control(); this._legend.onAdd = () => { const el = L.DomUtil.create('div', 'rasd-legend'); L.DomEvent.disableClickPropagation(el).disableScrollPropagation(el); L.DomEvent.on(el, 'mousemove', (e) => { L.DomEvent.stopPropagation(e); this._tip(null); }); return el; }; }
       this._legend.remove(); this._legend.options.position = 'bottom' + side; this._legend.addTo(map);
     },
     _drawLegend: function () { if (this._legend) M.drawLegend(this, this._level(), this._small()); },
@@ -159,7 +159,7 @@
     getEvents: function () {
       const events = L.Renderer.prototype.getEvents.call(this);
       events.mousemove = (e) => this._tip(this._hit(e.latlng)); events.mouseout = () => this._tip(null);
-      events.click = (e) => { const h = this._hit(e.latlng); this._tip(h); if (h) { this._pick(h); this._send(h); } };   // a touch does not hover
+      events.click = (e) => { const h = this._hit(e.latlng); this._tip(null); this._tip(h); if (h) { this._pick(h); this._send(h); } };   // Leaflet closes a tooltip at a click, and a touch does not hover
       return events;
     },
     _initContainer: function () { this._container = document.createElement('canvas'); this._container.style.pointerEvents = 'none'; this._ctx = this._container.getContext('2d'); },

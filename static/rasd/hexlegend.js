@@ -19,8 +19,8 @@
     const e = L.DomUtil.create(tag, name || '', parent); if (text !== undefined) e.textContent = text; return e;
   }
 
-  /* A range of numbers keeps its order inside Arabic words: set apart with isolates. */
-  function apart(text) { return text.replace(/[\u2212-]?\d[\d.,]*\s*[\u2013-]\s*\d[\d.,]*/g, '\u2066$&\u2069'); }
+  /* A range such as 5–22 keeps its order inside Arabic words; with blanks around its dash it may be two dates. */
+  function apart(text) { return text.replace(/\d[\d.,]*\u2013\d[\d.,]*/g, '\u2066$&\u2069'); }
 
   /* Marks of one class at the points (x and y in turn), size in pixels. */
   function drawMarks(ctx, mark, points, size, colour) {
@@ -102,7 +102,13 @@
   function ramp(grid, body, image) {
     const bar = add('div', body, undefined, 'rasd-ramp'), labels = add('div', body, undefined, 'rasd-marks');
     bar.dir = labels.dir = 'ltr';                   // numbers rise from left to right in both languages
-    image.legend.forEach(([label, light, dark]) => { add('i', bar).style.background = grid._dark ? dark : light; add('bdi', labels, apart(label)); });
+    // A step is wide enough for every label to end before the next one begins.
+    const named = image.legend.map((step, k) => step[0] ? k : -1).filter((k) => k >= 0);
+    const wide = named.map((k, n) => (image.legend[k][0].length + 1.4) * 6.3 / ((n + 1 < named.length ? named[n + 1] : image.legend.length) - k));
+    const width = Math.max(14, Math.min(46, ...wide.length ? [Math.max(...wide)] : [])) + 'px';
+    image.legend.forEach(([label, light, dark]) => {
+      const step = add('i', bar), text = add('bdi', labels, label); step.style.background = grid._dark ? dark : light; step.style.flexBasis = text.style.flexBasis = width;
+    });
   }
 
   Object.assign(M, { apart, drawMarks, drawLegend, swatch, ink, add });

@@ -26,7 +26,7 @@ from geo.neighbours import neighbourhood
 from geo.rates import shrunk_rates
 from tests.data.reports_sample import Sample, make_sample
 
-SQUARE = shapely.box(49.3, 26.1, 50.3, 26.6)
+SQUARE = shapely.box(49.42, 26.22, 50.18, 26.38)
 PEOPLE_AT = 8
 
 
@@ -67,8 +67,8 @@ def codes(result: HotspotResult) -> set[str]:
 def test_hot_spots_of_the_store_are_those_of_its_counts(loaded: tuple[Connection, Sample]) -> None:
     conn, sample = loaded
     query = ReportQuery(sample.territory)
-    found = hotspots(conn, query, HotspotSettings(resolution=7, k=1))
-    area = study(conn, query, 7)
+    found = hotspots(conn, query, HotspotSettings(resolution=8, k=1))
+    area = study(conn, query, 8)
     near = neighbourhood(area.cells, 1)
     own = gi_star(area.counts, near)
     assert found.cells.tolist() == area.cells.tolist() and found.counts.tolist() == area.counts.tolist()
@@ -142,6 +142,7 @@ def test_rates_per_ground_need_nothing_loaded(loaded: tuple[Connection, Sample])
     found = hotspots(conn, query, HotspotSettings(resolution=7, exposure="area"))
     assert found.rates is not None
     assert found.rates.crude == pytest.approx(found.counts / found.km2)
+    assert "hotspots_area" in codes(found)
     with pytest.raises(InputError, match="No buildings is loaded"):
         hotspots(conn, query, HotspotSettings(resolution=7, exposure="buildings"))
 
@@ -149,7 +150,7 @@ def test_rates_per_ground_need_nothing_loaded(loaded: tuple[Connection, Sample])
 def test_local_moran_gives_clusters_and_is_the_same_on_every_run(loaded: tuple[Connection, Sample]) -> None:
     conn, sample = loaded
     query = ReportQuery(sample.territory)
-    settings = HotspotSettings(resolution=7, k=1, method="moran", draws=9_999)
+    settings = HotspotSettings(resolution=8, k=1, method="moran", draws=9_999)
     first, second = hotspots(conn, query, settings), hotspots(conn, query, settings)
     assert first.codes == MORAN_CLASSES
     assert first.class_counts()["high_high"] > 0
@@ -196,7 +197,12 @@ def test_the_normal_null_warns(loaded: tuple[Connection, Sample]) -> None:
 def test_a_run_says_how_far_it_is_and_can_be_stopped(loaded: tuple[Connection, Sample]) -> None:
     conn, sample = loaded
     shares: list[float] = []
-    hotspots(conn, ReportQuery(sample.territory), HotspotSettings(method="moran"), tick=shares.append)
+    hotspots(
+        conn,
+        ReportQuery(sample.territory),
+        HotspotSettings(resolution=8, method="moran", draws=999),
+        tick=shares.append,
+    )
     assert shares == sorted(shares) and shares[0] == 0 and shares[-1] == 1
 
     def stop(share: float) -> None:

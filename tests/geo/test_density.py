@@ -24,6 +24,7 @@ from geo.density import (
 )
 from geo.errors import Cancelled, InputError
 from geo.plane import Plane, frame_around, nearest_inside
+from tools import bench
 
 BAY = shapely.box(50.0, 26.3, 50.2, 26.45).difference(shapely.box(50.05, 26.3, 50.09, 26.4))
 
@@ -143,6 +144,14 @@ def test_a_bandwidth_that_the_pixels_cannot_show_is_raised_and_said() -> None:
     found = density([50.1], [26.41], area=BAY, bandwidth_m=30, longest=100)
     assert found.bandwidth_m == pytest.approx(2 * found.cell_m, rel=0.01)
     assert [r.code for r in found.remarks] == ["density_raised"]
+
+
+def test_an_area_too_wide_for_a_narrow_kernel_is_said_as_the_reason() -> None:
+    x, y = _points(4, 2000)
+    halves = np.random.default_rng(0).integers(0, 2, len(x)).astype(float)
+    found = density(np.r_[x, 54.0], np.r_[y, 22.0], first=np.r_[halves, 0], longest=64)
+    assert found.remarks[0].code == "density_wide"
+    assert found.bandwidth_m < 2.2 * found.cell_m
 
 
 def test_the_automatic_bandwidth_finds_the_width_of_the_heaps() -> None:
@@ -297,3 +306,11 @@ def test_the_nearest_pixel_of_an_area_is_found_within_reach() -> None:
     flat = nearest_inside(np.array([9, 0, 9]), np.array([22, 0, 29]), inside, 3.0)
     assert flat.tolist() == [9 * 30 + 19, -1, -1]
     assert nearest_inside(np.array([1]), np.array([1]), np.zeros((3, 3), dtype=bool), 9.0).tolist() == [-1]
+
+
+def test_the_density_benchmark_agrees_with_its_peer_on_a_small_city() -> None:
+    figures = bench.load("density").run(rows=20_000, pixels=40, rounds=1)
+    assert figures["points"] == 20_000
+    assert figures["mass_error"] < 1e-9
+    assert figures["worst_difference"] < 0.05
+    assert figures["ratio_to_peer"] > 0

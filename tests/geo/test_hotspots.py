@@ -121,6 +121,17 @@ def test_a_constant_surface_has_no_spots() -> None:
         assert "gi_constant" in codes(found.remarks)
 
 
+def test_a_single_loud_cell_is_no_hot_spot_and_the_reader_is_told() -> None:
+    near = neighbourhood(disk(12), 1)
+    values = np.random.default_rng(15).poisson(1, len(near.cells))
+    values[near.cells == h3.str_to_int(CENTRE)] = 900
+    found = gi_star(values, near)
+    assert not (found.classes >= 2).any()
+    assert dict(next(r for r in found.remarks if r.code == "gi_loud").values) == {"cells": 1}
+    # The textbook p calls its whole neighbourhood hot.
+    assert (gi_star(values, near, "normal").classes == 3).sum() == 7
+
+
 def test_an_isolate_is_not_tested_and_not_counted_among_the_tests() -> None:
     far = h3.latlng_to_cell(26.4, 50.1, 9)
     cells = ints([*h3.grid_disk(CENTRE, 4), far])

@@ -81,6 +81,26 @@ def test_no_reports_and_tiny_areas_still_get_an_answer_with_a_warning() -> None:
         assert any(remark.caution for remark in choice.remarks)
 
 
+def test_reports_in_a_few_loud_cells_get_finer_cells_that_spread_them_out() -> None:
+    # 1,400 reports: at resolution 7 in 3 cells of 1,200, at 8 in 40 of 8,400, at 9 the area is too large.
+    counts = {7: np.array([500, 500, 400]), 8: np.full(40, 35), 9: np.full(200, 7)}
+    choice = choose(counts, {7: 1_200, 8: 8_400, 9: 58_800})
+    assert (choice.resolution, choice.k) == (8, 2)
+    assert said(choice)["scale_gathered"] == {"resolution": 7, "cells": 2}
+    assert not any(remark.caution for remark in choice.remarks)
+
+
+def test_reports_on_the_very_same_spots_are_not_chased_into_ever_finer_cells() -> None:
+    spots = np.array([700, 400, 300])
+    choice = choose({7: spots, 8: spots, 9: spots}, {7: 300, 8: 2_100, 9: 14_700})
+    assert choice.resolution == 7
+
+
+def test_a_few_reports_are_not_taken_for_loud_cells() -> None:
+    scattered = {7: np.full(30, 1), 8: np.full(30, 1)}
+    assert choose(scattered, {7: 90, 8: 630}).resolution == 7
+
+
 def test_a_resolution_asked_for_gets_its_rings() -> None:
     counts, area = city(14_000, 16_807)
     assert choose({10: counts[10]}, {10: area[10]}).resolution == 10

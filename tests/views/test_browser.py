@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -12,6 +13,8 @@ import pytest
 
 from tests.views.conftest import Page
 from tests.views.sample_city import City, in_cell
+from views import methods
+from views.words import Words
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 NewPage = Callable[..., Page]
@@ -232,6 +235,53 @@ def test_another_territory_has_its_own_filters_and_a_fitted_map(new_page: NewPag
     assert frame.evaluate("rasd._map.getBounds().contains([26.34, 49.93])")
     # Nothing here is simulated, so nothing says so.
     assert view.page.locator(".rd-sim").count() == 0
+
+
+def test_every_question_draws_on_the_same_frame_and_asks_no_other_host(new_page: NewPage) -> None:
+    view = new_page()
+    frame = view.open("/?lang=en")
+    frame.evaluate("window.kept = 1")
+    words = Words("en")
+    for code in methods.available():
+        before = frame.evaluate("rasd.stats.draws")
+        view.page.get_by_text(words(f"method.{code}"), exact=True).click()
+        view.settle()
+        view.page.wait_for_selector(".st-key-rasd_job", state="detached", timeout=60_000)
+        view.settle()
+        assert view.page.locator("[data-testid=stException]").count() == 0, code
+        assert view.page.locator(".rd-answer, .rd-cautions").count() > 0, code
+        assert frame.evaluate("window.kept") == 1, code
+        assert frame.evaluate("rasd.stats.draws") > before or code == "most"
+        assert params(view.page).get("method", "most") == code
+    assert view.hosts - {""} == {urlsplit(view.address).netloc}
+    assert view.errors == []
+
+
+@pytest.mark.parametrize("width", [1440, 400])
+def test_two_kinds_are_drawn_on_two_maps_with_equal_classes(new_page: NewPage, width: int) -> None:
+    view = new_page(width=width)
+    frame = view.open("/?lang=en&compare=kind&one=g:A&other=g:B")
+    assert frame.evaluate("rasd.o.panes.map((p) => p.heading)") == ["Group A", "Group B"]
+    main = "document.querySelector('[data-testid=stMain]')"
+    assert view.page.evaluate(f"{main}.scrollWidth <= {main}.clientWidth")
+    if width > 1000:
+        view.click_top_cell(frame)
+        counts = [int(b.inner_text().replace(",", "")) for b in view.page.locator(".rd-both b").all()]
+        assert int(view.page.locator("#rd-cell").get_attribute("data-count")) == counts[0]
+        assert len(counts) == 2
+        assert view.page.locator(".rd-wide tbody tr").count() == 10
+
+
+def test_the_table_is_downloaded_as_it_is_shown(new_page: NewPage) -> None:
+    view = new_page()
+    view.open("/?lang=en&group=A")
+    with view.page.expect_download() as waiting:
+        view.page.get_by_role("button", name="Download the table", exact=True).click()
+    assert waiting.value.suggested_filename.startswith("rasd_town_most_")
+    with Path(waiting.value.path()).open(encoding="utf-8-sig", newline="") as file:
+        rows = list(csv.DictReader(file))
+    shown = view.page.locator("#rd-shown-count").inner_text()
+    assert shown == f"{sum(int(row['reports']) for row in rows):,} reports"
 
 
 def test_downloads_hold_what_is_shown(new_page: NewPage) -> None:

@@ -297,6 +297,17 @@ def test_another_filter_leaves_the_long_answer_of_the_old_one(long: Long) -> Non
     assert long.ended == 2
 
 
+def test_a_question_that_cannot_be_answered_leaves_the_page_whole(
+    long: Long, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    long.wrong = InputError("There is nothing to look at here.")
+    long.go.set()
+    monkeypatch.setattr(Long, "slow", False)
+    text = shown(at(lang="en", method="flared"))
+    assert "There is nothing to look at here." in text
+    assert "rd-shown" in text
+
+
 def test_an_error_in_a_long_answer_is_a_sentence(long: Long) -> None:
     long.wrong = InputError("There is nothing to look at here.")
     long.go.set()

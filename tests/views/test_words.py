@@ -45,8 +45,10 @@ def used_keys() -> set[str]:
     used: set[str] = set()
     families: set[str] = {"status", "channel"}
     for path in FILES:
-        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
-            text = node.value if isinstance(node, ast.Constant) else None
+        tree = ast.parse(path.read_text("utf-8"))
+        pieces = {id(v) for node in ast.walk(tree) if isinstance(node, ast.JoinedStr) for v in node.values}
+        for node in ast.walk(tree):
+            text = node.value if isinstance(node, ast.Constant) and id(node) not in pieces else None
             key = re.fullmatch(r"([a-z0-9_]+)\.([a-z0-9_]+)", text) if isinstance(text, str) else None
             if key and key[1] in sections and key[2] not in NO_KEYS:
                 used.add(key[0])

@@ -55,6 +55,7 @@ LEAST_SHOWN = 0.001  # a smaller p says no more to a reader than "less than that
 class Chance(Method[HotspotSettings, HotspotResult]):
     code = "chance"
     comparable = True
+    says_measure = True
 
     def settings(self, scene: Scene) -> HotspotSettings:
         words = scene.words

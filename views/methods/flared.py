@@ -86,7 +86,9 @@ class FlaredMethod(Method[ScanSettings, Flares]):
         )
         return f"{words.plural('flared.count', len(result.significant))} {told}"
 
-    def layer(self, scene: Scene, result: Flares, other: Flares | None = None) -> CellLayer:
+    def layer(self, scene: Scene, result: Flares, other: Flares | None = None) -> CellLayer | None:
+        if not result.significant:
+            return None
         words = scene.words
         level = result.settings.level
         shades = sequential(3, scene.palette)
@@ -214,15 +216,16 @@ def _verdict(words: Words, result: Flares, flare: Flare) -> str:
         last=words.date(flare.last, hijri=False),
         radius=number(round(flare.radius_m, -1)),
         expected=short(flare.expected),
+        mostly=_mostly(words, flare),
     )
 
 
 def _facts(words: Words, flare: Flare) -> tuple[tuple[str, str], ...]:
     return (
+        (words("flared.in_flare"), number(flare.observed)),
         (words("flared.expected"), short(flare.expected)),
         (words("flared.ratio"), short(flare.ratio)),
-        (words("flared.since"), words.date(flare.first)),
-        (words("flared.mostly"), _mostly(words, flare)),
+        (words("flared.days_long"), number(flare.days)),
         (words("flared.chance"), short(flare.p)),
         (words("flared.rarity"), _rarity(words, flare.recurrence_days)),
     )

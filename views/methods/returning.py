@@ -73,7 +73,7 @@ class ReturningMethod(Method[ReturningSettings, Returning]):
             ("some", words("returning.some"), NEUTRAL),
         ]
         shades = sequential(len(limits), scene.palette) if limits else ()
-        low = 1
+        low = result.settings.least  # a chronic spot has no fewer returns
         for limit, shade in zip(limits, shades, strict=True):
             label = number(low) if low == limit else f"{number(low)}–{number(limit)}"
             legend.append((f"upto{limit}", label, shade))
