@@ -120,6 +120,15 @@ def water_share(conn: Connection, territory_id: int, cells: npt.ArrayLike, resol
     return shares(at_resolution(stored, values, wanted, resolution), wanted)
 
 
+def water_cells(conn: Connection, territory_id: int) -> tuple[Cells, Floats]:
+    """Cells with any water at the resolution of the water set, ascending, and their share under water."""
+    found = current(conn, territory_id, WATER)
+    if found is None:
+        return np.zeros(0, dtype=np.int64), np.zeros(0)
+    cells, covered = _values(conn, found.id)
+    return cells, shares(covered, cells)
+
+
 def remarks(found: ExposureSet, resolution: int) -> tuple[Remark, ...]:
     """What a reader of rates must know about a set, shown at ``resolution``."""
     said = []

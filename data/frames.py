@@ -47,7 +47,7 @@ def frame_bytes(frame: pd.DataFrame, format: str, layer: str = "rasd") -> bytes:
         raise InputError(f"This table has no shapes: write it as {' or '.join('.' + f for f in SHAPELESS)}.")
     out = io.BytesIO()
     if format == "geojson":
-        return bytes(frame.to_json(to_wgs84=True, drop_id=True, show_bbox=False).encode())
+        return bytes(_timeless(frame).to_json(to_wgs84=True, drop_id=True, show_bbox=False).encode())
     if format == "gpkg":
         frame.to_file(out, driver="GPKG", layer=layer, engine="pyogrio")
     elif format == "parquet":
@@ -55,6 +55,13 @@ def frame_bytes(frame: pd.DataFrame, format: str, layer: str = "rasd") -> bytes:
     else:
         _sheet(frame, format, out, layer)
     return out.getvalue()
+
+
+def _timeless(frame: gpd.GeoDataFrame) -> gpd.GeoDataFrame:
+    """The frame with its times as ISO 8601 texts, for JSON has none."""
+    times = [name for name in frame.columns if pd.api.types.is_datetime64_any_dtype(frame[name])]
+    texts = {name: [None if pd.isna(at) else at.isoformat() for at in frame[name]] for name in times}
+    return frame.assign(**texts)
 
 
 def _sheet(frame: pd.DataFrame, format: str, out: IO[bytes], title: str) -> None:

@@ -6,11 +6,8 @@ so that even ground stays even up to its edge (symmetric scaling of Knight, Ruiz
 2014), and each report is divided by its share inside, so that the total mass is the number
 of reports. Without balancing that is the correction of Jones (1993), which is a third too
 low along an edge; Diggle's (1985), dividing where the density is read, loses the total.
-Bandwidth: two-fold likelihood cross-validation (Habbema,
-Hermans & van den Broek 1974; Duin 1976) over blocks of time: each half of the time is
-predicted from the other. It needs no normal shape, as Scott's rule does, and reports that
-share an address do not drive it to zero, as in Botev's or leave-one-out rules. Caveat: a
-density of counts shows where reports come from, not where risk is high.
+Bandwidth: ``geo/bandwidths.py``. Caveat: a density of counts shows where reports come
+from, not where risk is high.
 """
 
 from __future__ import annotations
@@ -25,6 +22,7 @@ import scipy.fft
 import shapely
 from pyproj import CRS
 
+from geo.bandwidths import likelihood_bandwidth, scott_bandwidth
 from geo.errors import InputError
 from geo.plane import Frame, frame_around, nearest_inside
 from geo.remarks import Remark, caution, decided
@@ -40,9 +38,6 @@ BALANCINGS = 3  # rounds of the edge correction: after three, even ground is eve
 LEAST_PIXELS = 2.0  # a narrower kernel would be sampled too coarsely
 FLOOR_M = 150.0  # automatic bandwidths: below it single addresses show, not places
 _TRIAL_LONGEST = 512  # the raster on which bandwidths are compared
-_TRIAL_STEP = 2**0.5
-# Share of the held-out reports that may lie anywhere: one stray report must not decide.
-_ANYWHERE = 0.01
 _FEWEST = 30  # reports in each half, below which nothing can be compared
 
 
@@ -104,6 +99,7 @@ def density(
     weights: npt.ArrayLike | None = None,
     *,
     area: shapely.Geometry | None = None,
+    without: shapely.Geometry | None = None,
     bandwidth_m: float | None = None,
     first: npt.ArrayLike | None = None,
     reach_m: float = 0.0,
@@ -118,6 +114,8 @@ def density(
     lon, lat : (n,) decimal degrees, EPSG:4326; nan is outside.
     weights : (n,) reports at each point, at least 0; 1 each when left out.
     area : study area, (multi)polygon in EPSG:4326; without one no edge is corrected.
+    without : ground of ``area`` where no report can be, such as water; a pixel that holds
+        reports all the same stays.
     bandwidth_m : standard deviation of the kernel; automatic when left out.
     first : (n,) the part of ``weights`` that belongs to the first half of the time blocks;
         without it the automatic bandwidth is Scott's (1992) rule.
@@ -167,7 +165,7 @@ def density(
         # Not the reports decided but the size of the image: the reason given before is none.
         remarks[0] = caution("density_wide", metres=round(width))
     say(0.55)
-    counts, inside, outside = _binned(frame, lons, lats, mass, area, reach_m)
+    counts, inside, outside = _binned(frame, lons, lats, mass, area, without, reach_m)
     say(0.8)
     values = smoothed(counts, width / frame.cell_m, inside if area is not None else None)
     values /= frame.pixel_km2
@@ -237,79 +235,6 @@ def _balanced(inside: Flags, bandwidth: float) -> Floats:
         share = np.where(inside, kernel(weight), np.float32(1))
         weight = np.sqrt(weight / share)
     return weight.astype(np.float64)
-
-
-def scott_bandwidth(east: Floats, north: Floats, weights: Floats | None = None) -> float:
-    """Scott's rule in two dimensions: n^(-1/6) times the geometric mean of both spreads, metres.
-
-    Best for one normal heap; far too wide for several towns (Scott 1992, ch. 6). nan for
-    fewer than two places.
-    """
-    mass = np.ones(len(east)) if weights is None else weights
-    n = float(mass.sum())
-    if not n > 0:
-        return float("nan")
-    spread = 1.0
-    for axis in (east, north):
-        middle = float((axis * mass).sum() / n)
-        spread *= float(((axis - middle) ** 2 * mass).sum() / n) ** 0.5
-    return spread**0.5 * n ** (-1 / 6) if spread > 0 else float("nan")
-
-
-def likelihood_bandwidth(
-    first: Floats, second: Floats, cell_m: float, least_m: float, most_m: float, inside: Flags | None = None
-) -> float:
-    """The bandwidth with which each half predicts the other best, metres.
-
-    Parameters
-    ----------
-    first, second : (rows, columns) counts by pixel of the two halves.
-    cell_m : side of a pixel.
-    least_m, most_m : the range that is searched; steps of √2, then a parabola.
-    inside : where reports can be; the whole raster when left out.
-
-    Returns
-    -------
-    The bandwidth of the greatest mean log-likelihood of a held-out report under the
-    density of the other half, 1 % of it even over the study area.
-    """
-    rows, columns = first.shape
-    # Room for the widest kernel, as far as it still matters for a comparison.
-    reach = int(min(3 * most_m / cell_m, max(rows, columns)))
-    size = (
-        scipy.fft.next_fast_len(rows + reach, real=True),
-        scipy.fft.next_fast_len(columns + reach, real=True),
-    )
-    wave = scipy.fft.fftfreq(size[0])[:, None] ** 2 + scipy.fft.rfftfreq(size[1])[None, :] ** 2
-    sides = [
-        (scipy.fft.rfft2(one, s=size, workers=2), one.sum(), other)
-        for one, other in ((first, second), (second, first))
-    ]
-    even = 1.0 / (inside.sum() if inside is not None else first.size)
-
-    def score(width: float) -> float:
-        kernel = np.exp(-2 * np.pi**2 * (width / cell_m) ** 2 * wave)
-        total = 0.0
-        for moved, mass, held_out in sides:
-            chance = scipy.fft.irfft2(moved * kernel, s=size, workers=2)[:rows, :columns]
-            there = held_out > 0
-            at = (1 - _ANYWHERE) * np.maximum(chance[there], 0) / mass + _ANYWHERE * even
-            total += float((held_out[there] * np.log(at)).sum())
-        return total
-
-    widths, scores = [least_m], [score(least_m)]
-    # One peak is the rule; two falls in a row end the search.
-    while widths[-1] * _TRIAL_STEP <= most_m and (
-        len(scores) < 3 or not scores[-1] < scores[-2] < scores[-3]
-    ):
-        widths.append(widths[-1] * _TRIAL_STEP)
-        scores.append(score(widths[-1]))
-    best = int(np.argmax(scores))
-    if best in (0, len(scores) - 1):
-        return float(widths[best])
-    low, middle, high = scores[best - 1 : best + 2]
-    shift = 0.5 * (low - high) / (low - 2 * middle + high) if low - 2 * middle + high < 0 else 0.0
-    return float(widths[best] * _TRIAL_STEP**shift)
 
 
 def class_levels(found: Density, classes: int = 7) -> list[float]:
@@ -393,6 +318,7 @@ def _binned(
     lat: Floats,
     weights: Floats | None,
     area: shapely.Geometry | None,
+    without: shapely.Geometry | None,
     reach_m: float,
 ) -> tuple[Floats, Flags, float]:
     """Reports by pixel, the study area's pixels, and the reports that are in none of them."""
@@ -405,6 +331,8 @@ def _binned(
     if area is None:
         return counts, np.ones(frame.shape, dtype=bool), lost
     inside = frame.covered(area)
+    if without is not None:
+        inside &= ~frame.covered(without)
     # A pixel with reports that the area only touches belongs to it: none is lost at a rim.
     inside |= frame.covered(area, touched=True) & (counts > 0)
     rows, columns = np.nonzero((counts > 0) & ~inside)

@@ -23,7 +23,7 @@ from scipy.stats import nbinom, poisson
 from geo.backtest import BUDGETS, Trials, efficiency
 from geo.cells import areas_km2
 from geo.errors import InputError
-from geo.forecast_boosting import AVERAGED, average, boosted
+from geo.forecast_boosting import boosted
 from geo.forecast_mixture import kinds, mixture
 from geo.forecast_models import (
     MEMORY_DAYS,
@@ -59,9 +59,10 @@ MODELS: dict[str, Model] = {
 AVERAGE = "average"
 CODES = (*MODELS, AVERAGE)
 PLAIN = ("kde", "last", "past")  # what a forecast has to beat
-DEFAULT = "mixture"
+# Equal weights: estimated ones are no better on so few months (Smith & Wallis 2009).
+AVERAGED = ("mixture", "kinds")
+DEFAULT = AVERAGE
 AUTO = "auto"
-NEEDED = {AVERAGE: tuple(AVERAGED)}
 
 ANYWHERE = 0.01  # share of the reports that may come from any cell, for each model alike
 _JUDGED_ON = BUDGETS[:3]
@@ -81,14 +82,17 @@ def shares_of(
     unknown = sorted(set(codes) - set(CODES))
     if unknown:
         raise InputError(f"There is no forecast model {unknown[0]!r}; there are: {', '.join(CODES)}.")
-    wanted = [c for c in CODES if c in codes or any(c in NEEDED.get(other, ()) for other in codes)]
+    parts = AVERAGED if AVERAGE in codes else ()
+    wanted = [code for code in MODELS if code in codes or code in parts]
     found: dict[str, Floats] = {}
     for number, code in enumerate(wanted):
         if tick:
             tick(number / len(wanted))
         # Each model draws from its own source: what else is asked for changes nothing.
         rng = np.random.default_rng([seed, zlib.crc32(code.encode()), abs(given.past.end)])
-        found[code] = average(given, rng, found) if code == AVERAGE else MODELS[code](given, rng)
+        found[code] = MODELS[code](given, rng)
+    if parts:
+        found[AVERAGE] = np.mean([found[code] for code in parts], axis=0)
     return {code: found[code] for code in codes}
 
 

@@ -1,12 +1,11 @@
-"""Two learned forecasts: boosted trees on what lies around a cell, and an average of the good ones.
+"""A learned forecast: boosted trees on what lies around a cell.
 
-``boosted`` is gradient boosting of regression trees with the Poisson likelihood (Friedman
-2001; scikit-learn's histogram trees) on decayed counts of the cell, of its first and second
-ring and of its wider surroundings, the days since its last report, its place and, after a
-year, the season. ``average`` mixes models with the weights that were best on windows which
-they had not learned from. Training rows are windows of the past; of the many cells without
-reports a known share is drawn, and counts for all. Caveat: trees rank the busiest cells less
-finely than rates do, for they give all cells of a leaf one value.
+Gradient boosting of regression trees with the Poisson likelihood (Friedman 2001;
+scikit-learn's histogram trees) on decayed counts of the cell, of its first and second ring
+and of its wider surroundings, the days since its last report, its place and, after a year
+and a half, the season. Training rows are windows of the past; of the many cells without
+reports a known share is drawn, and counts for all. Caveat: trees rank the busiest cells
+less finely than rates do, for they give all cells of a leaf one value.
 """
 
 from __future__ import annotations
@@ -14,8 +13,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from geo.forecast_mixture import kinds, mixture, stacked
-from geo.forecast_models import HALF_LIVES, Model, Task, shares
+from geo.forecast_models import HALF_LIVES, Task, shares
 from geo.forecast_total import YEAR
 from geo.neighbours import rings
 
@@ -28,8 +26,6 @@ _LEAVES = 8
 _LEAST = 100  # rows in a leaf
 _RIDGE = 20.0
 _LAGS = (15.0, 60.0, 180.0, 365.0)
-_HELD_OUT = 4  # training windows that the weights of an average are learned on
-_PRIOR = 50.0  # reports: how firmly equal weights are believed beforehand
 
 
 def boosted(given: Task, rng: np.random.Generator) -> Floats:
@@ -70,40 +66,6 @@ def boosted(given: Task, rng: np.random.Generator) -> Floats:
     with threadpool_limits(1):
         trees.fit(np.vstack(rows), np.concatenate(targets), sample_weight=np.concatenate(weights))
         return shares(trees.predict(features.at(len(given.windows), np.arange(given.n))))
-
-
-AVERAGED: dict[str, Model] = {
-    "mixture": mixture,
-    "kinds": kinds,
-    "boosted": boosted,
-}
-
-
-def average(given: Task, rng: np.random.Generator, parts: dict[str, Floats]) -> Floats:
-    """A weighted mean of the models of AVERAGED, whose shares are ``parts``."""
-    return np.column_stack([parts[code] for code in AVERAGED]) @ average_weights(given, rng)
-
-
-def average_weights(given: Task, rng: np.random.Generator) -> Floats:
-    """Weight of each of AVERAGED, sum 1.
-
-    Each is fitted again as it would have been before the last training windows, and weighed
-    by how likely it made what came in them. Equal when there are too few windows.
-    """
-    k = len(AVERAGED)
-    held = min(_HELD_OUT, len(given.windows) // 3)
-    if not held:
-        return np.full(k, 1 / k)
-    earlier = given.without_last(held)
-    came = np.sum(given.outcomes[-held:], axis=0)
-    some = came > 0
-    if not some.any() or not earlier.windows:
-        return np.full(k, 1 / k)
-    densities = np.column_stack([model(earlier, rng)[some] for model in AVERAGED.values()])
-    learned = stacked(densities + 1e-12, came[some])
-    reports = float(came.sum())
-    trust = reports / (reports + _PRIOR)
-    return trust * learned + (1 - trust) / k
 
 
 class _Features:

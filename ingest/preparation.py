@@ -257,7 +257,9 @@ class Preparer:
         values = self._text(frame, "reporter")
         if values is None:
             return pl.Series([None] * frame.height, dtype=pl.Int64)
+        # Nothing but zeros is how a form says "unknown".
         values = western_digits(values).str.to_lowercase()
+        values = values.set(values.str.contains(r"^0+$").fill_null(False), None)
         senders = values.unique().drop_nulls().to_list()
         return values.replace_strict(
             senders, [reporter_digest(s, self.secret) for s in senders], default=None, return_dtype=pl.Int64

@@ -12,13 +12,12 @@ import pytest
 from sqlalchemy import text
 
 from data import schema
-
 from tests.ingest.bad_inputs import COMPANIONS, GOOD, OPENED, sheet
 
 ROOT = Path(__file__).resolve().parents[1]
 COMMANDS = [
     ("up",), ("down",), ("status",), ("demo",), ("ingest", "reports"), ("ingest", "areas"), ("ingest", "exposure"), ("exposure",), ("density",),
-    ("quarantine",), ("export",),
+    ("quarantine",), ("export",), ("scan",), ("incidents",),
 ]  # fmt: skip
 
 

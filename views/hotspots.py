@@ -100,7 +100,8 @@ def _body(words: Words) -> None:
         st.html(cards.note(words("illustrative.text")))
     offered = methods.available()
     code = state.one("method", offered[0], offered)
-    query, ready = incidents.settled(words, version, view.query, needed=methods.get(code).needs_incidents)
+    with st.container():
+        query, ready = incidents.settled(words, version, view.query, needed=methods.get(code).needs_incidents)
     headline = answers.headline(version, query)
     if found.first is None:
         st.html(cards.empty_territory(words))
@@ -118,7 +119,9 @@ def _body(words: Words) -> None:
         found.last,
         answers.sizes(version, whole),
     )
-    drawn = _question(scene, code, offered, found, ask=ready and headline.reports > 0)
+    # In a container of its own: what comes and goes above the map would else make a new frame of it.
+    with st.container():
+        drawn = _question(scene, code, offered, found, ask=ready and headline.reports > 0)
     state.finish()
     _map(drawn, whole)
     counts = answers.cells(version, drawn.scene.query)

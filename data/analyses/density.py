@@ -16,12 +16,13 @@ from typing import Any
 import geopandas as gpd
 import numpy as np
 import numpy.typing as npt
+import shapely
 from sqlalchemy import Connection, text
 
-from data import columns
-from data.analyses.study import study_shape
+from data import columns, exposures
+from data.analyses.study import DROWNED, study_shape
 from data.query import ReportQuery, TerritoryFacts, where
-from geo.cells import Cells, centres
+from geo.cells import Cells, boundaries, centres, parents
 from geo.density import LEAST_PIXELS, LONGEST, Density, Tick, bands, class_levels
 from geo.density import density as kernel_density
 from geo.errors import InputError
@@ -138,6 +139,7 @@ def density(
     cells, starts = np.unique(found.runs["cell"][used], return_index=True)
     by_cell = np.add.reduceat(counts[used], starts) if len(starts) else counts[:0]
     area = study_shape(conn, query)
+    water = None if area is None else _water(conn, query, found.runs["cell"])
     remarks: list[Remark] = []
     surface: Density | None = None
     exact = own.bandwidth_m is not None and own.bandwidth_m < EXACT_BELOW_M
@@ -147,7 +149,13 @@ def density(
         if exact:
             lon, lat = _points(conn, query)
             surface = kernel_density(
-                lon, lat, area=area, bandwidth_m=own.bandwidth_m, longest=own.longest, tick=tick
+                lon,
+                lat,
+                area=area,
+                without=water,
+                bandwidth_m=own.bandwidth_m,
+                longest=own.longest,
+                tick=tick,
             )
         else:
             first = found.per_run(chosen & _first_half(found.reports["day"], chosen))[used]
@@ -157,6 +165,7 @@ def density(
                 lat,
                 by_cell,
                 area=area,
+                without=water,
                 bandwidth_m=own.bandwidth_m,
                 first=np.add.reduceat(first, starts),
                 reach_m=_REACH_M,
@@ -169,6 +178,8 @@ def density(
         remarks.append(caution("density_empty"))
     else:
         remarks.extend(surface.remarks)
+        if water is not None:
+            remarks.append(decided("density_water"))
         remarks.append(decided("density_exact") if exact else decided("density_cells"))
         levels = tuple(class_levels(surface, CLASSES))
     return DensityResult(
@@ -198,6 +209,16 @@ def _first_half(day: npt.NDArray, chosen: npt.NDArray[np.bool_]) -> npt.NDArray[
     number = np.arange(low, high + 1)
     table[number + 32_768] = (number - low) // block % 2 == 0
     return table[day.astype(np.int32) + 32_768]
+
+
+def _water(conn: Connection, query: ReportQuery, fine: Cells) -> shapely.Geometry | None:
+    """Cells half or more under water that never had a report, as one shape; None without any."""
+    known = exposures.current(conn, query.territory_id, exposures.WATER)
+    if known is None:
+        return None
+    cells, share = exposures.water_cells(conn, query.territory_id)
+    wet = cells[(share >= DROWNED) & ~np.isin(cells, parents(fine[fine != 0], known.resolution))]
+    return shapely.MultiPolygon(list(boundaries(wet))) if len(wet) else None
 
 
 def _narrowest(area: Any, cells: Cells, longest: int) -> float:

@@ -1,8 +1,10 @@
-"""Places that are flooded on one day, and default points: both draw hot spots that are none.
+"""Floods on one day, floods by one sender, and default points: all draw hot spots that are none.
 
-A flood is a day on which one kind of report fills one cell (``geo/bursts.py``); a default
-point is where a geocoder puts what it cannot find (``data/default_points.py``). Caveat: a
-flood is named, not left out; an inspector's sweep is one too.
+A flood is a day on which one kind of report fills one cell (``geo/bursts.py``), or a sender
+from whom at least a third of a cell's reports come, by more than the senders' habits
+explain; a default point is where a geocoder puts what it cannot find
+(``data/default_points.py``). Caveat: floods are named, not left out; an inspector's sweep
+is one too, and senders are known only where a file tells them (``data/reporters.py``).
 """
 
 from __future__ import annotations
@@ -17,13 +19,16 @@ from sqlalchemy import Connection, text
 
 from data import columns
 from data.analyses.history import FINE_LEVELS, History
-from data.query import ReportQuery, where
+from data.query import ReportQuery, parent_sql, where
+from data.reporters import has_reporters
 from data.vocabulary import LEVELS, Flag
-from geo.bursts import bursts
-from geo.cells import cells_of, parents
+from geo.bursts import LEAST, LEVEL, bursts
+from geo.cells import cells_of, centres, parents
 from geo.remarks import Named
 
 FLOOD_RESOLUTION = 9
+SENDER_SHARE = 1 / 3  # of a cell's reports
+_SHARED = 0.2  # of all cells: an account seen in so many is no person's
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +52,22 @@ class Flood:
     channel: int | None
     usual: float
     q: float
+
+
+@dataclass(frozen=True, slots=True)
+class SenderFlood:
+    """One sender from whom a large part of a cell's reports come; who it is is not known.
+
+    Attributes
+    ----------
+    cell : H3 index of resolution ``FLOOD_RESOLUTION``.
+    reports, of : the sender's reports there, and all there whose sender is known.
+    """
+
+    cell: int
+    place: Named
+    reports: int
+    of: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +142,56 @@ def _finest_areas(conn: Connection, history: History, reports: npt.NDArray[np.in
         text("SELECT id, name_ar, name_en FROM area WHERE id = ANY(:ids)"), {"ids": ids.tolist()}
     )
     return {row.id: Named(row.name_ar, row.name_en) for row in rows}
+
+
+def sender_floods(conn: Connection, query: ReportQuery) -> tuple[SenderFlood, ...]:
+    """Senders who flood a cell, among the reports that fit the query, most reports first.
+
+    The number of reports that one sender has in one cell is taken as geometric, with the
+    mean of all; q is kept at LEVEL after Benjamini & Hochberg over all senders and cells.
+    """
+    if not has_reporters(conn):
+        return ()
+    condition, params = where(conn, query)
+    # One scan of the territory's reports (ix_report_opened when there is a period).
+    rows = conn.execute(
+        text(
+            f"""WITH pair AS MATERIALIZED (
+                  SELECT {parent_sql(FLOOD_RESOLUTION)} AS cell, r.reporter, count(*) AS n
+                  FROM report r WHERE {condition} AND r.reporter IS NOT NULL AND r.cell IS NOT NULL
+                  GROUP BY 1, 2),
+                every AS (
+                  SELECT count(*) AS pairs, count(DISTINCT cell) AS cells,
+                         avg(n) FILTER (WHERE n < :least) AS mean FROM pair),
+                place AS (SELECT cell, sum(n)::bigint AS total FROM pair GROUP BY cell),
+                sender AS (
+                  SELECT reporter, count(*) AS cells FROM pair
+                  WHERE reporter IN (SELECT reporter FROM pair WHERE n >= :least) GROUP BY reporter)
+                SELECT p.cell, p.n, e.pairs, coalesce(e.mean, 1.0)::float8 AS mean, l.total
+                FROM pair p JOIN place l ON l.cell = p.cell JOIN sender s ON s.reporter = p.reporter
+                CROSS JOIN every e
+                WHERE p.n >= :least AND s.cells <= greatest(:shared * e.cells, 5)
+                ORDER BY p.n DESC, p.cell LIMIT 1000"""
+        ),
+        params | {"least": LEAST, "shared": _SHARED},
+    ).all()
+    if not rows:
+        return ()
+    counts = np.array([row.n for row in rows], dtype=np.float64)
+    # A mean of exactly one would leave no room for chance.
+    mean = max(float(rows[0].mean), 1.05)
+    # Falling counts are rising p: the k-th of them is compared with its share of all pairs.
+    q = (1 - 1 / mean) ** (counts - 1) * float(rows[0].pairs) / np.arange(1, len(rows) + 1)
+    kept = [
+        row
+        for row, chance in zip(rows, q, strict=True)
+        if chance <= LEVEL and row.n >= SENDER_SHARE * row.total
+    ]
+    lon, lat = centres([row.cell for row in kept])
+    return tuple(
+        SenderFlood(row.cell, _area_at(conn, query.territory_id, float(x), float(y)), row.n, row.total)
+        for row, x, y in zip(kept, lon, lat, strict=True)
+    )
 
 
 def default_places(conn: Connection, query: ReportQuery) -> tuple[DefaultPlace, ...]:

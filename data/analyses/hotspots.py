@@ -130,7 +130,8 @@ class HotspotResult:
     z, p, q : standard score, two-sided p, p after FDR; nan where not tested.
     i : Local Moran's I; None with Gi*.
     classes : int8, position in ``codes``, the class as text.
-    before : as ``classes``, without the correction for reporting; None unless corrected.
+    before : as ``classes``, of the same incidents without the correction (those that residents
+        reported first: ``CorrectedCounts.counts``); None unless corrected.
     rates : None without exposure.
     left_out, outside : reports of the query that no cell holds.
     """
@@ -283,11 +284,10 @@ def hotspots(
     near = neighbourhood(area.cells, k)
     remarks += area.remarks
     corrected: Floats | None = None
+    seen: npt.NDArray[np.int64] | None = None
     if chosen.corrected:
         found = corrected_counts(conn, query, area.cells, area.resolution)
-        # Compared with and without the correction are the same incidents: those that residents reported first.
-        area = replace(area, counts=found.counts)
-        corrected = found.corrected
+        corrected, seen = found.corrected, found.counts
         remarks += found.remarks
     told(0.5)
     rates, said = _rates(conn, area, area.counts if corrected is None else corrected, chosen)
@@ -298,9 +298,9 @@ def hotspots(
         values = (area.counts if corrected is None else corrected).astype(np.float64)
     tested = _tested(values, near, chosen, lambda done: told(0.5 + 0.4 * done))
     before = None
-    if corrected is not None:
-        plain, _ = _rates(conn, area, area.counts, chosen)
-        without = area.counts.astype(np.float64) if plain is None else plain.score
+    if seen is not None:
+        plain, _ = _rates(conn, area, seen, chosen)
+        without = seen.astype(np.float64) if plain is None else plain.score
         before = _tested(without, near, chosen, lambda done: told(0.9 + 0.1 * done)).classes
     told(1.0)
     return HotspotResult(

@@ -16,7 +16,7 @@ from sqlalchemy import Connection
 
 from data import columns
 from data.analyses.breaks import FALSE_ALARMS, SEASONS, Break, breaks
-from data.analyses.floods import DefaultPlace, Flood, default_places, floods
+from data.analyses.floods import DefaultPlace, Flood, SenderFlood, default_places, floods, sender_floods
 from data.analyses.history import FINE_LEVELS, history_of
 from data.query import ReportQuery
 from data.vocabulary import Channel
@@ -34,7 +34,7 @@ class Recording:
     Attributes
     ----------
     breaks : the newest first. ``seasonal`` came back a year earlier or later: not warned of.
-    floods : most reports first.
+    floods, senders : most reports first.
     weeks : of history that were looked at; 0 when too few for breaks.
     """
 
@@ -43,6 +43,7 @@ class Recording:
     breaks: tuple[Break, ...]
     seasonal: tuple[Break, ...]
     floods: tuple[Flood, ...]
+    senders: tuple[SenderFlood, ...]
     default_points: tuple[DefaultPlace, ...]
     remarks: tuple[Remark, ...]
 
@@ -67,6 +68,7 @@ def recording(conn: Connection, query: ReportQuery) -> Recording:
     weeks = history.weeks if history.weeks >= FEWEST_STEPS else 0
     found_breaks, seasonal = breaks(conn, history, query) if weeks else ((), ())
     found_floods = floods(conn, history, query)
+    senders = sender_floods(conn, query)
     points = default_places(conn, query)
     return Recording(
         query=query,
@@ -74,10 +76,12 @@ def recording(conn: Connection, query: ReportQuery) -> Recording:
         breaks=found_breaks,
         seasonal=seasonal,
         floods=found_floods,
+        senders=senders,
         default_points=points,
         remarks=(
             *_told_breaks(found_breaks, history.weeks),
             *_told_floods(found_floods, len(history.day)),
+            *_told_senders(senders),
             *_told_points(points, query),
         ),
     )
@@ -182,6 +186,14 @@ def _told_floods(found: tuple[Flood, ...], reports: int) -> Iterable[Remark]:
     if len(found) > NAMED:
         share = round(100 * sum(f.reports for f in found) / max(reports, 1), 2)
         yield caution("recording_floods", floods=len(found), named=NAMED, share=share)
+
+
+def _told_senders(found: tuple[SenderFlood, ...]) -> Iterable[Remark]:
+    for flood in found[:NAMED]:
+        cell = to_text([flood.cell])[0]
+        yield caution("recording_sender", reports=flood.reports, of=flood.of, place=flood.place, cell=cell)
+    if len(found) > NAMED:
+        yield caution("recording_senders", floods=len(found), named=NAMED)
 
 
 def _told_points(points: tuple[DefaultPlace, ...], query: ReportQuery) -> Iterable[Remark]:

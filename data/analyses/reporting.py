@@ -176,7 +176,8 @@ class CorrectedCounts:
     counts : incidents that residents reported first.
     corrected : how many there were, reported or not; equal to ``counts`` when not identified.
     low, high : the same at both ends of the areas' rates (the counts' own chance left out).
-    capped : a correction in the cell was cut at ``ReportingSettings.most``.
+    capped : half of the cell's incidents or more had their correction cut at
+        ``ReportingSettings.most``: what stands there cannot be told from the reports.
     """
 
     counts: NDArray[np.int64]
@@ -291,7 +292,7 @@ def corrected_counts(
     life = seen.reach if settings.lifetime_days is None else np.full(len(up), settings.lifetime_days)
     factor, capped = factors(rate * fit.readiness[seen.area], life, settings.most)
     least, _ = factors(rate * fit.high[seen.area], life, settings.most)
-    largest, cut = factors(rate * fit.low[seen.area], life, settings.most)
+    largest, _ = factors(rate * fit.low[seen.area], life, settings.most)
     told = [
         *remarks,
         decided("reporting_factor", factor=float(np.median(factor)), times=float(settings.most)),
@@ -304,7 +305,7 @@ def corrected_counts(
         corrected=by_cell(factor),
         low=by_cell(least),
         high=by_cell(largest),
-        capped=by_cell((capped | cut).astype(np.float64)) > 0,
+        capped=(counts > 0) & (2 * by_cell(capped.astype(np.float64)) >= counts),
         identified=True,
         remarks=tuple(told),
     )
@@ -327,7 +328,12 @@ def _fit(seen: _Observed, settings: ReportingSettings) -> tuple[Readiness | None
     )
     remarks = [
         *seen.remarks,
-        decided("reporting_seen", incidents=len(seen.rows), further=further, areas=int(np.count_nonzero(seen.areas))),
+        decided(
+            "reporting_seen",
+            incidents=len(seen.rows),
+            further=further,
+            areas=int(np.count_nonzero(seen.areas)),
+        ),
         decided("reporting_delay", days=1 / fit.rate, spread=100 * fit.spread),
     ]
     if fit.dispersion > 1.5:

@@ -38,7 +38,7 @@ Step = Literal["day", "week", "month"]
 MAX_CELLS = 400_000  # of a study area; beyond it the question is at the wrong resolution
 MAX_STEPS = {"day": 800, "week": 260, "month": 120}
 
-_DROWNED = 0.5  # share under water from which a cell without any report is no place for one
+DROWNED = 0.5  # share under water from which a cell without any report is no place for one
 _REMEMBERED = 48
 _covers: OrderedDict[tuple[object, ...], tuple[Cells, bool, int]] = OrderedDict()
 _lock = threading.Lock()
@@ -171,6 +171,8 @@ def best_resolution(conn: Connection, query: ReportQuery, steps: int = 1) -> Cho
     used = (counts > 0) & (found.runs["cell"] != 0)
     cells, counts = found.runs["cell"][used], counts[used]
     shape = study_shape(conn, query)
+    # Once: a shape of many corners takes a tenth of a second.
+    km2 = 0.0 if shape is None else float(geometry_km2([shape])[0])
     occupied: dict[int, npt.NDArray] = {}
     in_area: dict[int, int] = {}
     for resolution in range(FINEST, COARSEST, -1):
@@ -179,8 +181,7 @@ def best_resolution(conn: Connection, query: ReportQuery, steps: int = 1) -> Cho
         # Without boundaries the guessed area is the cells with reports and those around them.
         in_area[resolution] = 3 * len(cells)
         if shape is not None:
-            whole = float(geometry_km2([shape])[0]) / _cell_km2(shape, resolution)
-            in_area[resolution] = max(len(cells), round(whole))
+            in_area[resolution] = max(len(cells), round(km2 / _cell_km2(shape, resolution)))
     return choose(occupied, in_area)
 
 
@@ -278,7 +279,7 @@ def _made_cover(conn: Connection, query: ReportQuery, resolution: int) -> tuple[
             f"{MAX_CELLS:,}: choose a coarser resolution or fewer areas."
         )
     cells = cells_covering(shape, resolution)
-    drowned = exposures.water_share(conn, query.territory_id, cells, resolution) >= _DROWNED
+    drowned = exposures.water_share(conn, query.territory_id, cells, resolution) >= DROWNED
     if drowned.any():
         found = columns.load(conn, query.territory_id, {"cell"})
         with_point = found.runs["cell"][found.runs["cell"] != 0]

@@ -38,8 +38,8 @@ def scattered(rng: np.random.Generator, daily: np.ndarray) -> pd.DataFrame:
 def make_history(conn: Connection, frame: pd.DataFrame, code: str = "plain") -> int:
     """A territory of one municipality and district with these reports; returns its id.
 
-    Columns: lon, lat, day (from FIRST, opened at noon UTC), channel, type, flags, and source
-    ("portal" when left out).
+    Columns: lon, lat, day (from FIRST, opened at noon UTC), channel, type, flags, source
+    ("portal" when left out) and reporter (digests; none when left out).
     """
     shape = f"SRID=4326;{shapely.MultiPolygon([SQUARE]).wkt}"
     territory = conn.scalar(
@@ -73,14 +73,14 @@ def make_history(conn: Connection, frame: pd.DataFrame, code: str = "plain") -> 
     conn.execute(
         text(
             """INSERT INTO report (territory_id, batch_id, line, reference, content, precision, municipality_id,
-                 district_id, status, opened_at, source_id, type_id, channel, flags, cell, geom)
+                 district_id, status, opened_at, source_id, type_id, channel, flags, cell, reporter, geom)
                SELECT :territory, :batch, n, n::text, n, 2, :municipality, :district, :status,
-                 CAST(:first AS timestamptz) + day * interval '1 day', source, type, channel, flags, cell,
+                 CAST(:first AS timestamptz) + day * interval '1 day', source, type, channel, flags, cell, reporter,
                  ST_SetSRID(ST_MakePoint(lon, lat), 4326)
                FROM unnest(CAST(:day AS int[]), CAST(:source AS int[]), CAST(:type AS int[]),
                  CAST(:channel AS int[]), CAST(:flags AS int[]), CAST(:cell AS bigint[]),
-                 CAST(:lon AS float8[]), CAST(:lat AS float8[]))
-                 WITH ORDINALITY AS t(day, source, type, channel, flags, cell, lon, lat, n)"""
+                 CAST(:lon AS float8[]), CAST(:lat AS float8[]), CAST(:reporter AS bigint[]))
+                 WITH ORDINALITY AS t(day, source, type, channel, flags, cell, lon, lat, reporter, n)"""
         ),
         {
             "territory": territory,
@@ -95,6 +95,7 @@ def make_history(conn: Connection, frame: pd.DataFrame, code: str = "plain") -> 
             "channel": frame["channel"].tolist(),
             "flags": frame["flags"].tolist(),
             "cell": cells_of(frame["lon"], frame["lat"]).tolist(),
+            "reporter": frame["reporter"].tolist() if "reporter" in frame else [None] * len(frame),
             "lon": frame["lon"].tolist(),
             "lat": frame["lat"].tolist(),
         },

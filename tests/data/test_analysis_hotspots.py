@@ -17,6 +17,7 @@ from typer.testing import CliRunner
 from cli import app
 from data import columns, exposures, incidents
 from data.analyses.hotspots import GI_CLASSES, MORAN_CLASSES, HotspotResult, HotspotSettings, hotspots
+from data.analyses.reporting import corrected_counts
 from data.analyses.study import study
 from data.query import ReportQuery
 from geo.cells import cells_covering, to_text
@@ -181,9 +182,12 @@ def test_the_correction_for_reporting_says_what_would_be_without_it(
     conn, sample = loaded
     query = ReportQuery(sample.territory)
     found = hotspots(conn, query, HotspotSettings(resolution=7, k=1, corrected=True))
-    plain = hotspots(conn, ReportQuery(sample.territory, incidents=True), HotspotSettings(resolution=7, k=1))
     assert found.query.incidents and found.corrected is not None and found.before is not None
-    assert found.before.tolist() == plain.classes.tolist()
+    seen = corrected_counts(conn, found.query, found.cells, 7)
+    near = neighbourhood(found.cells, 1)
+    assert found.corrected == pytest.approx(seen.corrected)
+    assert found.z == pytest.approx(gi_star(seen.corrected, near).z, nan_ok=True)
+    assert found.before.tolist() == (3 - gi_star(seen.counts, near).classes).tolist()
     assert {"corrected", "class_before"} <= set(found.to_geodataframe().columns)
 
 

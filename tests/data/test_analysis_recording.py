@@ -15,6 +15,7 @@ from data.analyses.breaks import breaks
 from data.analyses.history import History
 from data.analyses.recording import Recording, recording, recording_warnings
 from data.query import ReportQuery
+from data.reporters import reporter_secret
 from data.vocabulary import Channel, Flag
 from geo.cells import cells_of, to_text
 from tests.data.history_sample import FIRST, make_history, scattered
@@ -161,6 +162,39 @@ def test_a_flood_is_named_with_place_day_type_and_channel(recorded: Callable[...
     assert one.cell == cells_of([50.1], [26.4], 9)[0]
     assert said(found)["recording_flood_channel"]["cell"] == to_text([one.cell])[0]
     assert one.usual < 0.5
+
+
+def test_a_sender_who_floods_a_place_is_told_without_a_name(store: Any) -> None:
+    rng = np.random.default_rng(8)
+    frame = quiet()[:4000].assign(reporter=rng.integers(1, 2500, 4000))
+    # A call centre's account is everywhere, so it floods no place.
+    frame.loc[rng.random(4000) < 0.1, "reporter"] = 9_000
+    frame.loc[rng.random(4000) < 0.1, "lon"] = 50.15
+    loud = pd.DataFrame(
+        {
+            "lon": 50.1,
+            "lat": 26.4,
+            "day": np.arange(40) * 3,
+            "channel": int(Channel.CITIZEN),
+            "type": "Waste",
+            "flags": 0,
+            "reporter": -77,
+        }
+    )
+    with store.engine.begin() as conn:
+        territory = make_history(conn, pd.concat([frame, loud]))
+        assert recording(conn, ReportQuery(territory)).senders == ()
+        reporter_secret(conn)  # as the ingest of a file with senders does
+        found = recording(conn, ReportQuery(territory))
+        late = recording(conn, ReportQuery(territory, start=day(110)))
+    (one,) = found.senders
+    assert one.cell == cells_of([50.1], [26.4], 9)[0]
+    assert one.reports == 40
+    assert 40 <= one.of <= 60
+    assert one.place.en == "Test quarter"
+    assert said(found)["recording_sender"]["reports"] == 40
+    assert "-77" not in str(found)
+    assert late.senders == ()
 
 
 def test_default_points_are_named_with_place_and_number(store: Any) -> None:

@@ -15,10 +15,11 @@ import rasterio
 import shapely
 from sqlalchemy import Connection, text
 
-from data import columns
+from data import columns, exposures
 from data.analyses.density import CLASSES, DensitySettings, _first_half, density
 from data.query import ReportQuery
 from data.rasters import NODATA, geotiff_bytes, write_geotiff
+from geo.cells import areas_km2, cells_covering
 from geo.errors import InputError
 from layers.density import write_png
 from tests.data.reports_sample import Sample, make_sample
@@ -144,6 +145,21 @@ def test_an_image_lies_where_the_reports_are(loaded: tuple[Connection, Sample], 
     assert near.sum() > 50
     with pytest.raises(InputError, match="no density to draw"):
         write_png(None, (), path)
+
+
+def test_water_without_reports_is_no_part_of_the_surface(loaded: tuple[Connection, Sample]) -> None:
+    conn, sample = loaded
+    cells = cells_covering(shapely.box(49.4, 26.2, 49.45, 26.8), 9)
+    exposures.replace_set(
+        conn, sample.territory, "water", label="sea", resolution=9, cells=cells, values=areas_km2(cells),
+        simulated=False, file_name="sea", file_digest="",
+    )  # fmt: skip
+    found = density(conn, ReportQuery(sample.territory), DensitySettings(bandwidth_m=2000, longest=300))
+    conn.rollback()
+    assert found.surface is not None
+    assert "density_water" in [r.code for r in found.remarks]
+    assert np.isnan(found.surface.at([49.42], [26.5])).all()
+    assert np.isfinite(found.surface.at([49.48], [26.5])).all()
 
 
 @pytest.mark.parametrize(

@@ -12,14 +12,13 @@ from hypothesis import strategies as st
 from pyproj import Transformer
 from sklearn.neighbors import KernelDensity
 
+from geo.bandwidths import likelihood_bandwidth, scott_bandwidth
 from geo.boundaries import local_utm
 from geo.density import (
     CUT,
     bands,
     class_levels,
     density,
-    likelihood_bandwidth,
-    scott_bandwidth,
     smoothed,
 )
 from geo.errors import Cancelled, InputError
@@ -132,6 +131,19 @@ def test_reports_outside_the_area_are_counted_apart_and_near_ones_are_taken_in()
     # 0.0005° are 50 m: within the uncertainty of a position that is the middle of a cell.
     near = density(lon, lat, area=BAY, bandwidth_m=500, reach_m=150)
     assert (near.reports, near.outside) == (2, 3)
+
+
+def test_ground_where_no_report_can_be_is_cut_out_but_keeps_the_reports_it_has() -> None:
+    x, y = _points(12, 300)
+    lake = shapely.box(50.1, 26.36, 50.14, 26.4)
+    found = density(x, y, area=BAY, without=lake, bandwidth_m=400)
+    assert found.reports == 300
+    assert found.values.sum() * found.frame.pixel_km2 == pytest.approx(300, rel=1e-9)
+    dry = shapely.contains_xy(BAY.difference(lake), x, y)
+    assert not dry.all()
+    around = density(x[dry], y[dry], area=BAY, without=lake, bandwidth_m=400)
+    assert np.isnan(around.at([50.12], [26.38])).all()
+    assert np.isfinite(density(x, y, area=BAY, bandwidth_m=400).at([50.12], [26.38])).all()
 
 
 def test_an_island_smaller_than_a_pixel_keeps_its_reports() -> None:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
+from pyproj import Transformer
 from sklearn.cluster import DBSCAN
 
 from geo.errors import Cancelled, InputError
@@ -207,3 +211,25 @@ def test_places_do_not_depend_on_the_order_and_are_no_wider_than_twice_the_reach
         assert np.hypot(np.ptp(x[here]), np.ptp(y[here])) <= 2 * 60 * np.sqrt(2)
     assert places([np.nan], [0], [0], [0], [0]).tolist() == [0]
     assert places([], [], [], [], []).tolist() == []
+
+
+def test_what_baltimore_called_duplicates_shares_incidents_three_times_as_often(shared_data: Path) -> None:
+    """The city marked 4,146 reports of 2020 as duplicates; nothing here knows which."""
+    found = pd.read_csv(shared_data / "baltimore" / "reports.csv.gz").drop_duplicates()
+    duplicate = (found["srstatus"] == "Closed (Duplicate)").to_numpy()
+    at = [pd.to_datetime(found[name], format="mixed") for name in ("createddate", "statusdate")]
+    opened, ended = ((column - pd.Timestamp("2000-01-01")).dt.total_seconds() / 86_400 for column in at)
+    x, y = Transformer.from_crs(4326, 32618, always_xy=True).transform(found["longitude"], found["latitude"])
+    kind, ids = pd.factorize(found["srtype"])[0], np.arange(len(found))
+    closed = ended.where(found["srstatus"] == "Closed")
+
+    def shared(closings: pd.Series | None) -> tuple[float, float]:
+        leads = first_reports(x, y, opened, kind, ids, closed=closings)
+        several = np.bincount(leads, minlength=len(leads))[leads] > 1
+        return several[duplicate].mean(), several[~duplicate].mean()
+
+    marked, others = shared(closed)
+    assert marked > 0.78 and others < 0.27
+    # Without the rule of the closing hardly more duplicates are found, and many more of the others.
+    marked_without, others_without = shared(None)
+    assert marked_without - marked < 0.02 and others_without - others > 0.14

@@ -256,6 +256,7 @@ def test_the_demo_loads_through_the_ordinary_ingest_and_again_changes_nothing(st
     refusable = 4_000 - dirt["clean"]
     assert first.quarantined <= refusable
     assert first.areas == {"amana": 3, "governorate": 11, "municipality": 40, "district": 310}
+    assert 5_000_000 < first.population < 5_100_000  # simulated people, so that rates can be shown
     assert seen == sorted(seen) and seen[-1] == pytest.approx(1.0)
     assert (tmp_path / "simulated_reports.csv").exists()
     with store.engine.connect() as conn:

@@ -17,6 +17,8 @@ from rasterio.transform import from_origin
 from sqlalchemy import text
 
 from data import columns, exposures, territories
+from data.analyses.study import study
+from data.query import ReportQuery
 from geo.cells import areas_km2, boundaries, cells_covering, cells_of, parents, to_text
 from geo.errors import InputError
 from ingest.areas import ingest_areas
@@ -262,6 +264,12 @@ def test_water_is_the_share_of_a_cell_that_it_covers(city: Any, tmp_path: Path) 
         assert (share[lon < WEST + 0.035] > 0.99).all()
         assert (share[lon > WEST + 0.045] == 0).all()
         assert ((share >= 0) & (share <= 1)).all()
+        # A cell mostly under water, without any report, is no place for one.
+        answer = study(conn, ReportQuery(place.id), 9)
+        whole = cells_covering(SQUARE, 9)
+        wet = exposures.water_share(conn, place.id, whole, 9) >= 0.5
+        assert answer.cells.tolist() == whole[~wet].tolist()
+        assert [(r.code, dict(r.values)["cells"]) for r in answer.remarks] == [("study_water", wet.sum())]
         # Water is no denominator, so it is not offered for rates.
         assert "water" not in [each.kind for each in exposures.available(conn, place.id)]
 
@@ -492,3 +500,23 @@ def test_baltimores_blocks_and_streets_keep_their_totals(store: Any, shared_data
             cells = cells_covering(gpd.read_parquet(folder / "baltimore_city.parquet").geometry.iloc[0], 9)
             total = exposures.of_cells(conn, place.id, result.kind, cells, 9).sum()
             assert total == pytest.approx(result.inside, rel=0.005)
+
+
+@pytest.mark.parametrize(
+    ("kind", "name"),
+    [
+        ("population", "pop20"),
+        ("population", "Population_2022"),
+        ("population", "TotPop"),
+        ("population", "عدد السكان"),
+        ("population", "السكّان"),
+        ("buildings", "Number of buildings"),
+        ("buildings", "المباني"),
+        ("road_km", "length_km"),
+    ],
+)
+def test_the_column_of_amounts_is_known_by_its_name(city: Any, tmp_path: Path, kind: str, name: str) -> None:
+    cells = to_text(cells_covering(SQUARE, 8))
+    path = _csv(tmp_path / "a.csv", ["cell", "district", name, "other"], [[c, 7, 2, 1000] for c in cells])
+    result = ingest_exposure(city.engine, path, kind=kind)
+    assert (result.column, result.read) == (name, 2 * len(cells))

@@ -86,7 +86,7 @@ class Chance(Method[HotspotSettings, HotspotResult]):
         area = 100 * float(result.km2[hot].sum()) / float(result.km2.sum())
         share = 100 * float(result.counts[hot].sum()) / max(int(result.counts.sum()), 1)
         said = words(
-            "chance.answer",
+            "chance.answer_incidents" if result.query.incidents else "chance.answer",
             cells=words.plural("units.cells", int(hot.sum())),
             area=short(area),
             share=short(share),
