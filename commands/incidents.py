@@ -27,7 +27,8 @@ from commands.questions import (
     write_frame,
 )
 from data.analyses.courses import incidents_frame
-from data.analyses.reporting import ReportingRates, ReportingSettings, reporting_rates
+from data.analyses.readiness import ReportingRates, ReportingSettings
+from data.analyses.reporting import reporting_rates
 from data.analyses.returning import Returning, ReturningSettings, returning
 from data.incidents import IncidentRun, last_run, refresh_incidents
 

@@ -231,6 +231,34 @@ class Judge:
                 found.append(Difference(model, other, budget, hit - other_hit, pai, *bounds))
         return found
 
+    def across(self, model: str, other: Judge, other_model: str) -> list[Difference]:
+        """A model minus one that was judged on other cells (another resolution), same test steps.
+
+        Only over steps: blocks of two sets of cells do not pair.
+
+        Raises
+        ------
+        InputError : the two have other test steps or budgets.
+        """
+        same = np.array_equal(self.trials.starts, other.trials.starts) and self.budgets == other.budgets
+        if not same:
+            raise InputError("Two backtests can be compared over the same test steps and budgets only.")
+        found = []
+        for budget in self.budgets:
+            ends = []
+            for judge, code in ((self, model), (other, other_model)):
+                sums = judge._caught[code, budget]
+                hit, area = sums.share(judge._whole)
+                drawn = sums.drawn(judge._whole, self._steps)
+                ends.append((hit, hit / area, drawn[:, 0] / drawn[:, 1]))
+            (hit, pai, drawn), (other_hit, other_pai, other_drawn) = ends
+            gain = pai - other_pai
+            low, high = _bounds(drawn - other_drawn, gain, self._steps.shape[1])
+            found.append(
+                Difference(model, other_model, budget, hit - other_hit, gain, low, high, math.nan, math.nan)
+            )
+        return found
+
     def _sums(self, share: Floats, blocks: int) -> _Sums:
         reports, area = share * self.trials.observed, share * self.trials.km2
         return _Sums(

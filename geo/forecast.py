@@ -24,13 +24,13 @@ from geo.backtest import BUDGETS, Trials, efficiency
 from geo.cells import areas_km2
 from geo.errors import InputError
 from geo.forecast_boosting import boosted
-from geo.forecast_mixture import kinds, mixture
+from geo.forecast_mixture import kinds, mixture, residuals
 from geo.forecast_models import (
     MEMORY_DAYS,
-    WINDOWS,
     Model,
     Task,
     kde,
+    kde_best,
     kde_decay,
     last,
     past_counts,
@@ -50,6 +50,7 @@ MODELS: dict[str, Model] = {
     "past": past_counts,
     "recent": recent,
     "kde": kde,
+    "kde_best": kde_best,
     "kde_decay": kde_decay,
     "season": season,
     "mixture": mixture,
@@ -59,6 +60,7 @@ MODELS: dict[str, Model] = {
 AVERAGE = "average"
 CODES = (*MODELS, AVERAGE)
 PLAIN = ("kde", "last", "past")  # what a forecast has to beat
+RIVALS = (*PLAIN, "kde_best")  # and the hardest of the simple ones
 # Equal weights: estimated ones are no better on so few months (Smith & Wallis 2009).
 AVERAGED = ("mixture", "kinds")
 DEFAULT = AVERAGE
@@ -109,7 +111,7 @@ def rolling(
     ground: Ground | None = None,
     seed: int = 0,
     memory: int = MEMORY_DAYS,
-    training: int = WINDOWS,
+    training: int | None = None,
     tick: Tick | None = None,
 ) -> Trials:
     """What each model would have forecast for each window, from what was known at its start.
@@ -117,7 +119,7 @@ def rolling(
     Parameters
     ----------
     windows : to be forecast, ascending, each with some days recorded before it.
-    memory : days that the plain ways look back; training : most windows that a model learns on.
+    memory : days that the plain ways look back; training : most windows that a model learns on, by the number of cells when left out.
     tick : called with the share done; may raise to stop.
 
     Raises
@@ -204,6 +206,18 @@ def spread(observed: npt.ArrayLike, forecast: npt.ArrayLike) -> float:
 
     found = minimize_scalar(unlikely, bounds=(-9.0, 4.0), method="bounded")
     return 0.0 if found.x < -8.5 else float(np.exp(found.x))
+
+
+def recent_spread(given: Task) -> float:
+    """Over-dispersion of the default forecast in its latest training windows; see ``spread``."""
+    came, share = residuals(given)
+    if not len(came):
+        return 0.0
+    forecasts = [
+        expected(row, total(given.past.before(window.start), window.days))
+        for row, window in zip(share, given.windows[-len(came) :], strict=True)
+    ]
+    return spread(came, np.array(forecasts))
 
 
 def interval(forecast: Floats, alpha: float, probability: float = 0.9) -> tuple[Floats, Floats]:

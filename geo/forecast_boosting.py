@@ -19,7 +19,7 @@ from geo.neighbours import rings
 
 Floats = npt.NDArray[np.float64]
 
-ROWS = 60_000  # training rows
+ROWS = 40_000  # training rows
 _ROUNDS = 100
 _RATE = 0.08
 _LEAVES = 8

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+from threadpoolctl import threadpool_limits
 
 from geo.forecast_models import HALF_LIVES, Task, shares
 from geo.forecast_total import total
@@ -26,10 +27,11 @@ from geo.history import FOREVER, History
 
 Floats = npt.NDArray[np.float64]
 
-ROWS = 150_000  # cells with reports, over all windows, that weights are learned on
+ROWS = 40_000  # cells with reports, over all windows, that weights are learned on
 TOP = 0.15  # share of the cells that the second set of weights tells apart
-_ROUNDS = 200
-_ENOUGH = 1e-7  # gain in mean log-likelihood at which the rounds end
+KERNEL = 0.8  # cell spacings; applied twice it is 1.1 wide, four times 1.6
+_ROUNDS = 60
+_ENOUGH = 1e-6  # gain in mean log-likelihood at which the rounds end
 _FLOOR = 0.001  # share of the average rate that any surroundings have at least
 
 
@@ -40,14 +42,14 @@ class Stage:
     Attributes
     ----------
     half_life : days, of the counts that are shrunk to their surroundings.
-    width : of the surroundings, cell spacings.
+    passes : of KERNEL over the counts, which makes them those of the surroundings.
     strength : reports that the surroundings count for (shape of the gamma prior).
     recent : half-life of recent counts, to which all this is the prior; None: one stage.
     trust : reports that the long run counts for beside the recent ones.
     """
 
     half_life: float
-    width: float
+    passes: int
     strength: float
     recent: float | None = None
     trust: float = 0.0
@@ -55,15 +57,15 @@ class Stage:
 
 COMPONENTS = (
     *(
-        Stage(half_life, width, strength)
+        Stage(half_life, passes, strength)
         for half_life in (7.0, 30.0, 90.0, 365.0, FOREVER)
-        for width in (0.8, 1.6)
+        for passes in (1, 4)
         for strength in (1.0, 4.0)
     ),
     *(
-        Stage(half_life, width, 4.0, recent, trust)
+        Stage(half_life, passes, 4.0, recent, trust)
         for half_life in (365.0, FOREVER)
-        for width in (0.8, 1.2)
+        for passes in (1, 2)
         for recent in (15.0, 60.0, 180.0)
         for trust in (2.0, 5.0)
     ),
@@ -71,7 +73,8 @@ COMPONENTS = (
 # Of all reports together, what helps to place those of one kind; and of its own reports.
 _COMMON = [i for i, s in enumerate(COMPONENTS) if s.trust == 5.0 or (s.recent is None and s.strength == 4.0)]
 _OWN_HALF_LIVES = (90.0, 365.0, FOREVER)
-_OWN = tuple(Stage(half_life, width, 2.0) for half_life in _OWN_HALF_LIVES for width in (0.8, 1.6))
+_OWN = tuple(Stage(half_life, passes, 2.0) for half_life in _OWN_HALF_LIVES for passes in (1, 4))
+_LONG = tuple(sorted({stage.half_life for stage in COMPONENTS}))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -95,9 +98,10 @@ class Sample:
 
 def mixture(given: Task, rng: np.random.Generator) -> Floats:
     """Shares of the cells by the weighted mix; equal weights without any training window."""
-    return components(given.past, given.ground, given.decayed[-1]).T @ weights(
-        samples(given), given.outcomes, len(COMPONENTS)
-    )
+    if "weights" not in given.kept:
+        given.kept["weights"] = weights(samples(given), given.outcomes, len(COMPONENTS))
+    learned: Floats = given.kept["weights"]
+    return _now(given).T @ learned
 
 
 def kinds(given: Task, rng: np.random.Generator) -> Floats:
@@ -107,28 +111,59 @@ def kinds(given: Task, rng: np.random.Generator) -> Floats:
     when there is only one kind.
     """
     base = samples(given)
-    now = components(given.past, given.ground, given.decayed[-1])[_COMMON]
-    origins = given.origins()
-    added = np.zeros(given.n)
-    for past in given.past.by_kind():
-        decayed = list(past.decayed(_OWN_HALF_LIVES, origins))
-        own = []
-        for sample, counts, origin in zip(base, decayed, origins, strict=False):
-            parts = _own(past, given.ground, counts, origin)
-            own.append(
+    now = _now(given)[_COMMON]
+    pasts = given.past.by_kind()
+    own: list[list[Sample]] = [[] for _ in pasts]
+    here: list[Floats] = []
+    each = [past.decayed(_OWN_HALF_LIVES, given.origins()) for past in pasts]
+    for at, origin in enumerate(given.origins()):
+        # All kinds in one product with the kernel.
+        parts = _own(given, np.array([next(decayed) for decayed in each]), origin)
+        if at == len(base):
+            here = list(parts)
+            break
+        sample = base[at]
+        for kind, densities in enumerate(parts):
+            own[kind].append(
                 Sample(
                     sample.some,
                     sample.thin,
                     sample.top,
-                    np.hstack([sample.densities[:, _COMMON], parts[:, sample.some].T]),
-                    np.concatenate([sample.rest[_COMMON], parts[:, ~sample.top].sum(axis=1)]),
+                    np.hstack([sample.densities[:, _COMMON], densities[:, sample.some].T]),
+                    np.concatenate([sample.rest[_COMMON], densities[:, ~sample.top].sum(axis=1)]),
                 )
             )
+    added = np.zeros(given.n)
+    for past, found, densities in zip(pasts, own, here, strict=True):
         outcomes = tuple(past.counts(window) for window in given.windows)
-        learned = weights(own, outcomes, len(_COMMON) + len(_OWN))
-        here = np.vstack([now, _own(past, given.ground, decayed[-1], past.end)])
-        added += total(past, given.days) * (here.T @ learned)
+        learned = weights(found, outcomes, len(_COMMON) + len(_OWN))
+        added += total(past, given.days) * (np.vstack([now, densities]).T @ learned)
     return shares(added)
+
+
+def residuals(given: Task, most: int = 3) -> tuple[Floats, Floats]:
+    """What came in the last training windows, and the mix's share of it, (t, n) each.
+
+    With today's weights, which have seen these windows: a few dozen numbers against tens
+    of thousands of reports, so the residuals are hardly too small.
+    """
+    mixture(given, np.random.default_rng(0))
+    number = min(most, len(given.windows))
+    came = given.outcomes[len(given.outcomes) - number :]
+    shares_then = [
+        components(given.past.before(window.start), given.ground, decayed).T @ given.kept["weights"]
+        for window, decayed in list(zip(given.windows, given.decayed, strict=False))[-number:]
+    ]
+    empty = np.zeros((0, given.n))
+    return (np.array(came), np.array(shares_then)) if number else (empty, empty)
+
+
+def _now(given: Task) -> Floats:
+    """The components at the origin, (k, n); worked out once a task."""
+    if "now" not in given.kept:
+        given.kept["now"] = components(given.past, given.ground, given.decayed[-1])
+    found: Floats = given.kept["now"]
+    return found
 
 
 def samples(given: Task) -> list[Sample]:
@@ -147,7 +182,7 @@ def samples(given: Task) -> list[Sample]:
         thin = max(1, -(-len(some) // each))
         some = some[::thin]
         rest = densities[:, ~top].sum(axis=1)
-        found.append(Sample(some, thin, top, densities[:, some].T.copy(), rest))
+        found.append(Sample(some, thin, top, densities[:, some].T.astype(np.float32), rest))
     given.kept["samples"] = tuple(found)
     return found
 
@@ -166,7 +201,9 @@ def weights(found: list[Sample], outcomes: tuple[Floats, ...], k: int) -> Floats
         likeliest.append((sample.densities[here], came[here]))
         outside = float(outcome[~sample.top].sum()) / sample.thin
         likeliest.append((sample.rest[None], np.array([outside])))
-    learned = [stacked(*_joined(part, k)) for part in (everywhere, likeliest)]
+    # One thread: several wait for each other, ten times as long on a busy machine.
+    with threadpool_limits(1):
+        learned = [stacked(*_joined(part, k)) for part in (everywhere, likeliest)]
     return (learned[0] + learned[1]) / 2
 
 
@@ -176,7 +213,7 @@ def _joined(parts: list[tuple[Floats, Floats]], k: int) -> tuple[Floats, Floats]
     return np.vstack(densities), np.concatenate(counts)
 
 
-def stacked(densities: Floats, counts: Floats) -> Floats:
+def stacked(densities: npt.NDArray[np.floating], counts: Floats) -> Floats:
     """Weights (k,) of densities that make counts most likely, by EM from equal weights.
 
     Parameters
@@ -189,13 +226,14 @@ def stacked(densities: Floats, counts: Floats) -> Floats:
     if not counts.sum() > 0:
         return w
     share = counts / counts.sum()
+    kind = densities.dtype
     for _ in range(_ROUNDS):
-        mixed = np.maximum(densities @ w, 1e-300)
+        mixed = np.maximum(densities @ w.astype(kind), 1e-30)
         likely = float(share @ np.log(mixed))
         if likely - before < _ENOUGH:
             break
         before = likely
-        w = w * (densities.T @ (share / mixed))
+        w = w * (densities.T @ (share / mixed).astype(kind)).astype(np.float64)
         w /= w.sum()
     return w
 
@@ -206,16 +244,15 @@ def components(past: History, ground: Ground, decayed: Floats) -> Floats:
     ``decayed``: (h, n) counts for HALF_LIVES at that day.
     """
     found = np.empty((len(COMPONENTS), decayed.shape[1]))
-    rates: dict[tuple[float, float, float], Floats] = {}
-    around: dict[tuple[float, float], Floats] = {}
+    around = _around(ground, decayed[[HALF_LIVES.index(half_life) for half_life in _LONG]])
+    rates: dict[tuple[float, int, float], Floats] = {}
     for i, stage in enumerate(COMPONENTS):
-        long = (stage.half_life, stage.width, stage.strength)
+        long = (stage.half_life, stage.passes, stage.strength)
         if long not in rates:
             counts = decayed[HALF_LIVES.index(stage.half_life)]
             days = past.weight_days(stage.half_life, past.end)
-            if long[:2] not in around:
-                around[long[:2]] = ground.smooth(counts, stage.width) / days
-            rates[long] = _shrunk(counts, days, around[long[:2]], stage.strength)
+            prior = around[stage.passes][_LONG.index(stage.half_life)] / days
+            rates[long] = _shrunk(counts, days, prior, stage.strength)
         rate = rates[long]
         if stage.recent is not None:
             counts = decayed[HALF_LIVES.index(stage.recent)]
@@ -227,15 +264,29 @@ def components(past: History, ground: Ground, decayed: Floats) -> Floats:
     return found
 
 
-def _own(past: History, ground: Ground, decayed: Floats, origin: int) -> Floats:
-    """Shares by the components of one kind's reports at an origin, (k, n)."""
-    found = np.empty((len(_OWN), decayed.shape[1]))
+def _own(given: Task, decayed: Floats, origin: int) -> Floats:
+    """Shares by the components of each kind's own reports at an origin, (kinds, k, n).
+
+    ``decayed``: (kinds, h, n) counts for _OWN_HALF_LIVES.
+    """
+    kinds_, _, n = decayed.shape
+    around = _around(given.ground, decayed.reshape(-1, n))
+    found = np.empty((kinds_, len(_OWN), n))
     for i, stage in enumerate(_OWN):
-        counts = decayed[_OWN_HALF_LIVES.index(stage.half_life)]
-        days = past.weight_days(stage.half_life, origin)
-        around = ground.smooth(counts, stage.width) / days
-        found[i] = shares(_shrunk(counts, days, around, stage.strength))
+        at = _OWN_HALF_LIVES.index(stage.half_life)
+        days = given.past.weight_days(stage.half_life, origin)
+        near = around[stage.passes].reshape(decayed.shape)[:, at] / days
+        for kind in range(kinds_):
+            found[kind, i] = shares(_shrunk(decayed[kind, at], days, near[kind], stage.strength))
     return found
+
+
+def _around(ground: Ground, counts: Floats) -> dict[int, Floats]:
+    """Counts (h, n) of the surroundings by number of passes of the kernel."""
+    once = ground.smooth(counts.T, KERNEL)
+    twice = ground.smooth(once, KERNEL)
+    four_times = ground.smooth(ground.smooth(twice, KERNEL), KERNEL)
+    return {1: once.T, 2: twice.T, 4: four_times.T}
 
 
 def _shrunk(counts: Floats, days: float, prior: Floats, strength: float) -> Floats:

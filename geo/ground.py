@@ -25,7 +25,8 @@ from geo.neighbours import neighbourhood
 Floats = npt.NDArray[np.float64]
 
 CUT = 3.0  # widths at which a kernel ends: 1 % of a Gaussian in the plane lies beyond
-_WIDEST = 1.6  # spacings of one application; wider ones are repeated
+_WIDEST = 0.8  # spacings of one application; wider ones are repeated
+_RINGS = math.ceil(CUT * _WIDEST / (math.sqrt(3) / 2))  # centres k steps apart are at least 0.866 k apart
 _FURTHEST = 12.0
 
 
@@ -44,6 +45,7 @@ class Ground:
         self.metres = np.zeros((len(self.cells), 2))
         self.spacing_m = math.nan
         self._kernels: dict[float, sp.csr_array] = {}
+        self._near: tuple[sp.csr_array, Floats] | None = None
         if not len(self.cells):
             return
         lon, lat = centres(self.cells)
@@ -78,14 +80,23 @@ class Ground:
         """(n, n) sparse; each column, what becomes of one report, adds up to 1."""
         key = round(width, 6)
         if key not in self._kernels:
-            reach = CUT * width * self.spacing_m
-            # Centres k steps apart are at least 0.866 k spacings apart.
-            near = neighbourhood(self.cells, math.ceil(CUT * width / (math.sqrt(3) / 2))).matrix
-            row = np.repeat(np.arange(near.shape[0]), np.diff(near.indptr))
-            apart = np.hypot(*(self.metres[row] - self.metres[near.indices]).T)
-            weight = np.where(apart <= reach, np.exp(-0.5 * (apart / (width * self.spacing_m)) ** 2), 0.0)
+            near, apart = self._pairs()
+            weight = np.exp(-0.5 * (apart / width) ** 2)
+            weight[apart > CUT * width] = 0.0
             total = np.bincount(near.indices, weight, minlength=near.shape[0])
-            kernel = sp.csr_array((weight / total[near.indices], near.indices, near.indptr), near.shape)
+            # A copy: dropping zeros moves the index arrays, which the next kernel starts from.
+            kernel = sp.csr_array(
+                (weight / total[near.indices], near.indices, near.indptr), near.shape, copy=True
+            )
             kernel.eliminate_zeros()
             self._kernels[key] = kernel
         return self._kernels[key]
+
+    def _pairs(self) -> tuple[sp.csr_array, Floats]:
+        """Which cells are near which, and how far apart each pair is, in spacings."""
+        if self._near is None:
+            near = neighbourhood(self.cells, _RINGS).matrix
+            row = np.repeat(np.arange(near.shape[0]), np.diff(near.indptr))
+            apart = np.hypot(*(self.metres[row] - self.metres[near.indices]).T) / self.spacing_m
+            self._near = near, apart
+        return self._near

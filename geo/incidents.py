@@ -86,6 +86,8 @@ def first_reports(
     ------
     InputError : a reach is too small, ids repeat, or the arrays differ in length.
     """
+    if tick is not None:
+        tick(0.0)
     given = _Reports.checked(x, y, t, kind, ids, metres, days, closed)
     answer = np.arange(given.total, dtype=np.int64)
     if len(given.t):
@@ -159,12 +161,17 @@ def places(
     crowd = np.zeros(len(east))
     usable = np.isfinite(east) & np.isfinite(north)
     by_kind = np.flatnonzero(usable)[np.argsort(kinds[usable], kind="stable")]
+    done = 0
     for same in np.split(by_kind, np.flatnonzero(np.diff(kinds[by_kind])) + 1):
+        if tick is not None:
+            tick(0.5 * done / max(len(by_kind), 1))
+        done += len(same)
         if len(same):
             points = np.column_stack([east[same], north[same]])
             crowd[same] = cKDTree(points).query_ball_point(points, far[same], return_length=True)
     # Middles in order of crowd, as first reports are in order of time.
-    middle = first_reports(east, north, -crowd, kinds, rank, metres=far, days=np.inf, tick=tick)
+    half = None if tick is None else lambda share: tick(0.5 + 0.5 * share)
+    middle = first_reports(east, north, -crowd, kinds, rank, metres=far, days=np.inf, tick=half)
     first = np.full(len(east), len(east), dtype=np.int64)
     np.minimum.at(first, middle, rank)
     return order[first[middle]] if len(order) else order

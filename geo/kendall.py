@@ -100,16 +100,21 @@ def sens_slope(series: npt.ArrayLike, tick: Callable[[float], None] | None = Non
     n, t = values.shape
     slopes = np.zeros(n)
     pairs = t * (t - 1) // 2
-    earlier, later = np.triu_indices(t, 1)
     # The middle of the sorted slopes; of an even number the mean of the two in the middle.
     middle, even = pairs // 2, pairs % 2 == 0
-    for rows in _blocks(n, 3 * 8 * pairs):
+    blocks = _blocks(n, 4 * 8 * pairs)
+    room = np.empty((blocks[0].stop if blocks else 0, pairs))
+    for rows in blocks:
         if tick is not None:
             tick(rows.start / n)
         own = values[rows]
-        between = own[:, later]
-        between -= own[:, earlier]
-        between /= later - earlier
+        between = room[: len(own)]
+        at = 0
+        for lag in range(1, t):
+            part = between[:, at : at + t - lag]
+            np.subtract(own[:, lag:], own[:, :-lag], out=part)
+            part /= lag
+            at += t - lag
         between.partition(middle, axis=1)
         upper = between[:, middle]
         slopes[rows] = (between[:, :middle].max(axis=1) + upper) / 2 if even else upper

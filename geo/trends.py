@@ -31,7 +31,7 @@ import numpy as np
 import numpy.typing as npt
 
 from geo.errors import InputError
-from geo.hotspots import Null, fdr, gi_star_p, gi_star_z
+from geo.hotspots import Null, gi_star_p, gi_star_z
 from geo.kendall import Floats, MannKendall, mann_kendall, no_trend, sens_slope
 from geo.neighbours import Neighbourhood
 
@@ -134,7 +134,7 @@ def emerging_hot_spots(
     told(0.0)
     z = gi_star_z(values, neighbourhood)
     told(0.2)
-    significant = fdr(gi_star_p(values, neighbourhood, null, z=z), axis=0) <= level
+    significant = _significant(gi_star_p(values, neighbourhood, null, z=z), level)
     hot, cold = significant & (z > 0), significant & (z < 0)
     told(0.4)
     trend = mann_kendall(z, autocorrelated=autocorrelated)
@@ -201,6 +201,21 @@ def classify(hot: npt.ArrayLike, cold: npt.ArrayLike, direction: npt.ArrayLike) 
     # No history fits both sides: the last step settles it, and else one side excludes the other.
     patterns[mirrored > 0] = mirrored[mirrored > 0] + TO_COLD
     return patterns
+
+
+def _significant(p: Floats, level: float) -> Bools:
+    """Which p of each column (n, t) are finds of Benjamini & Hochberg (1995), (n, t).
+
+    As ``geo.hotspots.fdr(p) <= level``, in a third of the time, for q itself is not needed.
+    """
+    n = len(p)
+    if not n:
+        return np.zeros(p.shape, dtype=bool)
+    ranked = np.sort(p.T, axis=1)
+    passed = ranked * (n / np.arange(1, n + 1)) <= level
+    last = n - 1 - passed[:, ::-1].argmax(axis=1)
+    limit = np.where(passed.any(axis=1), ranked[np.arange(len(ranked)), last], -1.0)
+    return np.asarray(p <= limit)
 
 
 def _one_sided(hot: Bools, cold: Bools, way: npt.NDArray) -> npt.NDArray[np.uint8]:

@@ -17,7 +17,7 @@ from tests.ingest.bad_inputs import COMPANIONS, GOOD, OPENED, sheet
 ROOT = Path(__file__).resolve().parents[1]
 COMMANDS = [
     ("up",), ("down",), ("status",), ("demo",), ("ingest", "reports"), ("ingest", "areas"), ("ingest", "exposure"), ("exposure",), ("density",),
-    ("quarantine",), ("export",), ("scan",), ("incidents",),
+    ("quarantine",), ("export",), ("trends",), ("scan",), ("incidents",),
 ]  # fmt: skip
 
 

@@ -93,11 +93,13 @@ def _body(words: Words) -> None:
     beside.bind_pick(chosen.code)
     whole = ReportQuery(chosen.id, default_points=view.query.default_points)
     ranked = answers.level(version, whole)
-    st.html(cards.head(words, words.pick(chosen.name_ar, chosen.name_en), view.period))
-    if chosen.simulated:
-        st.html(cards.simulated(words, illustrative=ranked.illustrative))
-    elif ranked.illustrative:
-        st.html(cards.note(words("illustrative.text")))
+    # In containers: what comes and goes above the map would else make a new frame of it.
+    with st.container():
+        st.html(cards.head(words, words.pick(chosen.name_ar, chosen.name_en), view.period))
+        if chosen.simulated:
+            st.html(cards.simulated(words, illustrative=ranked.illustrative))
+        elif ranked.illustrative:
+            st.html(cards.note(words("illustrative.text")))
     offered = methods.available()
     code = state.one("method", offered[0], offered)
     with st.container():
@@ -119,7 +121,6 @@ def _body(words: Words) -> None:
         found.last,
         answers.sizes(version, whole),
     )
-    # In a container of its own: what comes and goes above the map would else make a new frame of it.
     with st.container():
         drawn = _question(scene, code, offered, found, ask=ready and headline.reports > 0)
     state.finish()

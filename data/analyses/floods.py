@@ -10,6 +10,7 @@ is one too, and senders are known only where a file tells them (``data/reporters
 from __future__ import annotations
 
 import datetime as dt
+import re
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,6 +20,7 @@ from sqlalchemy import Connection, text
 
 from data import columns
 from data.analyses.history import FINE_LEVELS, History
+from data.copying import packed
 from data.query import ReportQuery, parent_sql, where
 from data.reporters import has_reporters
 from data.vocabulary import LEVELS, Flag
@@ -153,44 +155,34 @@ def sender_floods(conn: Connection, query: ReportQuery) -> tuple[SenderFlood, ..
     if not has_reporters(conn):
         return ()
     condition, params = where(conn, query)
-    # One scan of the territory's reports (ix_report_opened when there is a period).
-    rows = conn.execute(
-        text(
-            f"""WITH pair AS MATERIALIZED (
-                  SELECT {parent_sql(FLOOD_RESOLUTION)} AS cell, r.reporter, count(*) AS n
-                  FROM report r WHERE {condition} AND r.reporter IS NOT NULL AND r.cell IS NOT NULL
-                  GROUP BY 1, 2),
-                every AS (
-                  SELECT count(*) AS pairs, count(DISTINCT cell) AS cells,
-                         avg(n) FILTER (WHERE n < :least) AS mean FROM pair),
-                place AS (SELECT cell, sum(n)::bigint AS total FROM pair GROUP BY cell),
-                sender AS (
-                  SELECT reporter, count(*) AS cells FROM pair
-                  WHERE reporter IN (SELECT reporter FROM pair WHERE n >= :least) GROUP BY reporter)
-                SELECT p.cell, p.n, e.pairs, coalesce(e.mean, 1.0)::float8 AS mean, l.total
-                FROM pair p JOIN place l ON l.cell = p.cell JOIN sender s ON s.reporter = p.reporter
-                CROSS JOIN every e
-                WHERE p.n >= :least AND s.cells <= greatest(:shared * e.cells, 5)
-                ORDER BY p.n DESC, p.cell LIMIT 1000"""
-        ),
-        params | {"least": LEAST, "shared": _SHARED},
-    ).all()
-    if not rows:
+    condition += " AND r.reporter IS NOT NULL AND r.cell IS NOT NULL"
+    # SQLAlchemy's names of parameters as psycopg wants them.
+    condition = re.sub(r"(?<!:):(q_\w+)", r"%(\1)s", condition)
+    fields = (f"int8send({parent_sql(FLOOD_RESOLUTION)})", "int8send(r.reporter)")
+    parts = list(packed(conn, fields, condition, params))
+    if not parts:
         return ()
-    counts = np.array([row.n for row in rows], dtype=np.float64)
+    place, cells = pd.factorize(np.concatenate([part[0] for part in parts]))
+    sender, senders = pd.factorize(np.concatenate([part[1] for part in parts]))
+    pairs, counts = np.unique(place * len(senders) + sender, return_counts=True)
+    own_place, own_sender = pairs // len(senders), pairs % len(senders)
+    totals = np.bincount(own_place, weights=counts)
+    shared = np.bincount(own_sender) > max(_SHARED * len(cells), 5)
     # A mean of exactly one would leave no room for chance.
-    mean = max(float(rows[0].mean), 1.05)
+    mean = max(float(counts[counts < LEAST].mean()), 1.05) if (counts < LEAST).any() else 1.05
+    suspects = np.flatnonzero((counts >= LEAST) & ~shared[own_sender])
+    suspects = suspects[np.lexsort((cells[own_place[suspects]], -counts[suspects]))]
     # Falling counts are rising p: the k-th of them is compared with its share of all pairs.
-    q = (1 - 1 / mean) ** (counts - 1) * float(rows[0].pairs) / np.arange(1, len(rows) + 1)
+    q = (1 - 1 / mean) ** (counts[suspects] - 1.0) * len(pairs) / np.arange(1, len(suspects) + 1)
+    large = counts[suspects] >= SENDER_SHARE * totals[own_place[suspects]]
     kept = [
-        row
-        for row, chance in zip(rows, q, strict=True)
-        if chance <= LEVEL and row.n >= SENDER_SHARE * row.total
+        (int(cells[own_place[i]]), int(counts[i]), int(totals[own_place[i]]))
+        for i in suspects[(q <= LEVEL) & large]
     ]
-    lon, lat = centres([row.cell for row in kept])
+    lon, lat = centres([cell for cell, _, _ in kept])
     return tuple(
-        SenderFlood(row.cell, _area_at(conn, query.territory_id, float(x), float(y)), row.n, row.total)
-        for row, x, y in zip(kept, lon, lat, strict=True)
+        SenderFlood(cell, _area_at(conn, query.territory_id, float(x), float(y)), reports, total)
+        for (cell, reports, total), x, y in zip(kept, lon, lat, strict=True)
     )
 
 

@@ -22,7 +22,7 @@ import shapely
 from geo.backtest import BUDGETS, Judge, Trials, fit
 from geo.cells import cells_covering, cells_of
 from geo.errors import InputError
-from geo.forecast import AUTO, CODES, DEFAULT, PLAIN, chosen_before, coverage, rolling
+from geo.forecast import AUTO, CODES, DEFAULT, RIVALS, chosen_before, coverage, rolling
 from geo.history import History, Window, history
 
 DESCRIPTION = "Forecast of the next month on real reports (--set baltimore|boston, --resolution 9|10)"
@@ -75,11 +75,11 @@ def run(
     judge = Judge(trials, rng=np.random.default_rng(0))
     table = score_table(judge, trials)
     main = DEFAULT if DEFAULT in trials.forecasts else codes[-1]
-    against = difference_table(judge, main, tuple(code for code in PLAIN if code in codes))
+    against = difference_table(judge, main, tuple(code for code in RIVALS if code in codes))
     print(f"\n{set}, resolution {resolution}, {len(trials.cells):,} cells, {len(windows)} months, ", end="")
     print(f"{trials.observed.sum():,.0f} reports in them{', ' + kind if kind else ''}\n")
     print(table.to_string(index=False, float_format=lambda x: f"{x:.2f}"))
-    print(f"\n{main} minus each plain way, PAI (95 % interval over months; over blocks of cells)\n")
+    print(f"\n{main} minus its rivals, PAI (95 % interval over months; over blocks of cells)\n")
     print(against.to_string(index=False, float_format=lambda x: f"{x:+.2f}"))
     ratios = " ".join(f"{ratio:.2f}" for ratio in fit(trials, main).ratios)
     held = coverage(trials, main) if len(windows) > 1 else math.nan

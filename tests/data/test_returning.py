@@ -12,7 +12,8 @@ import pytest
 from sqlalchemy import Connection, text
 
 from data.analyses.courses import courses, incidents_frame
-from data.analyses.reporting import ReportingSettings, corrected_counts, reporting_rates
+from data.analyses.readiness import ReportingSettings
+from data.analyses.reporting import corrected_counts, reporting_rates
 from data.analyses.returning import ReturningSettings, returning
 from data.analyses.study import study_cells
 from data.incidents import refresh_incidents

@@ -5,12 +5,16 @@ from itertools import product
 import numpy as np
 import pytest
 import shapely
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
 from scipy.stats import false_discovery_control, norm
 
 from geo.cells import cells_covering
 from geo.errors import Cancelled, InputError
+from geo.hotspots import fdr
 from geo.neighbours import Neighbourhood, neighbourhood
-from geo.trends import TO_COLD, Pattern, classify, emerging_hot_spots
+from geo.trends import TO_COLD, Pattern, _significant, classify, emerging_hot_spots
 
 # A history a row: + hot, - cold, . neither; and whether z rises, falls or neither.
 BY_HAND = {
@@ -170,6 +174,15 @@ def test_the_parts_are_gi_star_fdr_and_kendall(city: Neighbourhood) -> None:
     assert found.whole.s[0] == sum(
         np.sign(b - a) for i, a in enumerate(counts.sum(0)) for b in counts.sum(0)[i + 1 :]
     )
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    hnp.arrays(np.float64, st.tuples(st.integers(0, 12), st.integers(1, 4)), elements=st.floats(0, 1)),
+    st.floats(0.01, 0.5),
+)
+def test_finds_are_those_of_fdr_ties_included(p: np.ndarray, level: float) -> None:
+    assert np.array_equal(_significant(p, level), fdr(p, axis=0) <= level)
 
 
 def test_scattered_reports_give_almost_no_patterns(city: Neighbourhood) -> None:

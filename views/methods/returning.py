@@ -50,10 +50,11 @@ class ReturningMethod(Method[ReturningSettings, Returning]):
         return returning(conn, query, settings, tick=tick)
 
     def answer(self, words: Words, result: Returning) -> str:
+        times = words.plural("returning.often", result.settings.least)
         if not len(result.spots):
-            return words("returning.nowhere", least=number(result.settings.least))
+            return words("returning.nowhere", times=times)
         spots = words.plural("returning.spots", len(result.spots))
-        said = words("returning.answer", spots=spots, least=number(result.settings.least))
+        said = words("returning.answer", spots=spots, times=times)
         judged, suspicious = int(result.judged.sum()), int(result.suspicious.sum())
         if not judged:
             return said
