@@ -7,6 +7,7 @@ Buttons carry ``data-rasd`` attributes; ``static/rasd/shell.js`` hands them to t
 
 from __future__ import annotations
 
+import datetime as dt
 import html
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,7 +20,9 @@ from views.method import Finding, History
 from views.words import Words, number, short
 
 TOP_PARTS = 5
-TOP_CAUTIONS = 3
+TOP_CAUTIONS = 2
+LONG_FACT = 13  # characters
+ENOUGH_CLASSIFIED = 0.9  # below this share of classified reports a cell's types say more
 COMMANDS = {
     "demo": "./rasd demo",
     "areas": "./rasd ingest areas FILE --level municipality",
@@ -227,8 +230,12 @@ def _close(words: Words) -> str:
 
 
 def _facts(rows: Sequence[tuple[str, str]]) -> str:
+    """Labelled values, three in a line; a long one takes a line of its own."""
+    wide = ' class="rd-long"'
     body = "".join(
-        f"<div><span>{esc(label)}</span><b><bdi>{esc(value)}</bdi></b></div>" for label, value in rows
+        f"<div{wide if len(value) > LONG_FACT else ''}><span>{esc(label)}</span>"
+        f"<b><bdi>{esc(value)}</bdi></b></div>"
+        for label, value in rows
     )
     return f'<div class="rd-facts">{body}</div>'
 
@@ -269,10 +276,10 @@ def cell_card(words: Words, detail: CellDetail, found: Finding | None = None) ->
         words.pick(detail.district_ar, detail.district_en) if detail.district_ar or detail.district_en else ""
     )
     still_open = sum(p.count for p in detail.by_status if p.key in OPEN)
-    kinds = [p for p in detail.by_element if p.key is not None]
+    classified = sum(p.count for p in detail.by_element if p.key is not None)
     by_kind = (
         parts(words, words("card.elements"), named(words, detail.by_element), detail.count)
-        if kinds
+        if classified >= ENOUGH_CLASSIFIED * detail.count
         else parts(words, words("card.types"), named(words, detail.by_type), detail.count)
     )
     dates = ""
@@ -345,17 +352,19 @@ def report_list(words: Words, lines: Sequence[ReportLine]) -> str:
     """Reports as a table that scrolls sideways where it must."""
     keys = ["list.reference", "list.opened", "list.closed", "list.kind", "list.status", "list.channel"]
     known = any(line.same for line in lines)
+    # A source that knows days only gives midnight for all.
+    form = "%Y-%m-%d %H:%M" if any(line.opened.time() != dt.time() for line in lines) else "%Y-%m-%d"
     heads = "".join(f"<th>{esc(words(key))}</th>" for key in [*keys, *(["list.same"] if known else [])])
-    body = "".join(f"<tr>{''.join(_report_cells(words, line, known))}</tr>" for line in lines)
+    body = "".join(f"<tr>{''.join(_report_cells(words, line, known, form))}</tr>" for line in lines)
     return f'<div class="rd-wide"><table><thead><tr>{heads}</tr></thead><tbody>{body}</tbody></table></div>'
 
 
-def _report_cells(words: Words, line: ReportLine, known: bool) -> list[str]:
+def _report_cells(words: Words, line: ReportLine, known: bool, form: str) -> list[str]:
     kind = words.pick(line.element_ar, line.element_en) if line.element_ar or line.element_en else line.type
     same = number(line.same) if line.same else "–"
     values = [
         line.reference,
-        f"{line.opened:%Y-%m-%d %H:%M}",
+        line.opened.strftime(form),
         f"{line.closed:%Y-%m-%d}" if line.closed else "–",
         kind or words("card.unknown"),
         words.status(line.status),

@@ -41,14 +41,13 @@ def choose(scene: Scene, choices: Choices) -> Pair | None:
     """Draw the switch with what belongs to it; None when nothing is compared."""
     words = scene.words
     way = state.one("compare", "off", WAYS)
-    with st.container(horizontal=True, vertical_alignment="bottom", key="rasd_compare"):
-        names = {w: words(f"compare.{w}") for w in WAYS}
-        st.segmented_control(
-            words("compare.label"), WAYS, key="compare", format_func=names.__getitem__, required=True
-        )
-        if way == "off" or scene.first is None or scene.last is None:
-            return None
-        return (_periods if way == "period" else _kinds)(scene, choices)
+    names = {w: words(f"compare.{w}") for w in WAYS}
+    st.segmented_control(
+        words("compare.label"), WAYS, key="compare", format_func=names.__getitem__, required=True
+    )
+    if way == "off" or scene.first is None or scene.last is None:
+        return None
+    return (_periods if way == "period" else _kinds)(scene, choices)
 
 
 def base_period(query: ReportQuery, first: dt.date, last: dt.date) -> tuple[dt.date, dt.date]:

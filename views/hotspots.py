@@ -154,9 +154,10 @@ def _question(scene: Scene, code: str, offered: Sequence[str], found: Choices, *
         required=True,
     )
     st.html(cards.about(results.about(words, code)))
-    with st.expander(words("method.settings"), key="settings"), st.container(horizontal=True):
-        chosen = method.settings(scene)
-    pair = compare.choose(scene, found) if method.comparable else None
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        with st.popover(words("method.settings"), key="settings"):
+            chosen = method.settings(scene)
+        pair = compare.choose(scene, found) if method.comparable else None
     if pair:
         scene = replace(scene, query=pair.first)
     if not ask:

@@ -221,7 +221,7 @@ def cube(conn: Connection, query: ReportQuery, cells: Cells, resolution: int, st
         after = _after(starts[-1], step)
         partial[0] = starts[0] < first
         partial[-1] |= after - 1 > last
-    place = _places(cells, found.runs["cell"], resolution)
+    place = places(cells, found.runs["cell"], resolution)
     of_report = found.spread(place)
     keep = chosen & (of_report >= 0) & (day >= first) & (day <= last)
     when = number_of_day[day[keep] - first]
@@ -322,7 +322,7 @@ def _cell_km2(shape: shapely.Geometry, resolution: int) -> float:
 # ---- reports onto the cells ----
 
 
-def _places(cells: Cells, fine: Cells, resolution: int) -> npt.NDArray[np.int64]:
+def places(cells: Cells, fine: Cells, resolution: int) -> npt.NDArray[np.int64]:
     """Position in ``cells`` of the parent of each finer cell (g,); -1 where it is not there."""
     if not len(cells):
         return np.full(len(fine), -1, dtype=np.int64)
@@ -335,7 +335,7 @@ def _onto(
     cells: Cells, fine: Cells, counts: npt.NDArray[np.int64], resolution: int
 ) -> tuple[npt.NDArray[np.int64], int]:
     """Counts (g,) of finer cells added up on the study cells, (n,), and how many fit none."""
-    place = _places(cells, fine, resolution)
+    place = places(cells, fine, resolution)
     inside = place >= 0
     # Weights are exact: counts stay far below 2^53.
     total = np.bincount(place[inside], weights=counts[inside], minlength=len(cells)).astype(np.int64)

@@ -1,5 +1,6 @@
 /* Page-side helper: hands clicks on [data-rasd-*] buttons of the lists and cards to the
-   map's frame (same origin), and copies the page's address. Loaded once per page. */
+   map's frame (same origin), copies the page's address, and turns grids for Arabic. Loaded
+   once per page. */
 (function () {
   'use strict';
   if (window.rasdShell) return;
@@ -17,6 +18,14 @@
     field.select(); const done = document.execCommand('copy'); field.remove();
     return done ? Promise.resolve() : Promise.reject(new Error('The browser did not copy the address.'));
   }
+  // A grid does not turn around: in Arabic its first column is the rightmost, so it opens there.
+  setInterval(function () {
+    if (document.documentElement.dir !== 'rtl') return;
+    document.querySelectorAll('[data-testid=stDataFrame] .dvn-scroller').forEach(function (grid) {
+      if (grid.dataset.rasd || grid.scrollWidth < 2) return;
+      grid.dataset.rasd = 'turned'; grid.scrollLeft = grid.scrollWidth;
+    });
+  }, 600);
   document.addEventListener('click', function (e) {
     const b = e.target.closest && e.target.closest('[data-rasd]'); if (!b) return;
     const f = frame(), map = f && f.contentWindow && f.contentWindow.rasd, d = b.dataset;
