@@ -1,6 +1,18 @@
 """The commands of ``./rasd``: one module each, with ``register``."""
 
-from commands import density, export, exposure, hotspots, incidents, ingest, quarantine, scan, store, trends
+from commands import (
+    density,
+    export,
+    exposure,
+    forecast,
+    hotspots,
+    incidents,
+    ingest,
+    quarantine,
+    scan,
+    store,
+    trends,
+)
 
 MODULES = (
     store,
@@ -9,6 +21,7 @@ MODULES = (
     export,
     hotspots,
     trends,
+    forecast,
     scan,
     incidents,
     density,

@@ -70,6 +70,7 @@ ANYWHERE = 0.01  # share of the reports that may come from any cell, for each mo
 _JUDGED_ON = BUDGETS[:3]
 _FIRST = 3  # tests before which "auto" keeps to the default
 _MOST_ROWS = 200_000  # residuals on which the spread is fitted
+_BUSY, _LEAST_BUSY = 0.1, 200  # share of them with most expected, and how many that must be
 
 
 def shares_of(
@@ -188,11 +189,16 @@ def _efficiencies(trials: Trials, code: str) -> Floats:
 def spread(observed: npt.ArrayLike, forecast: npt.ArrayLike) -> float:
     """Over-dispersion α of counts around a forecast, by maximum likelihood: variance μ + α μ².
 
-    0 is Poisson. The forecast's error, in one cell or in the total, is part of it.
+    0 is Poisson. The forecast's error, in one cell or in the total, is part of it. It is
+    fitted where most is expected (a tenth of the counts, if those are enough): where hardly
+    anything is expected, counts scatter more for their mean, and any interval holds.
     """
     y, mu = np.ravel(observed).astype(np.float64), np.ravel(forecast).astype(np.float64)
     usable = mu > 0
     y, mu = y[usable], mu[usable]
+    if len(mu) >= _LEAST_BUSY / _BUSY:
+        busy = mu >= np.quantile(mu, 1 - _BUSY)
+        y, mu = y[busy], mu[busy]
     # Every so-many-th of the cells, in order of forecast: rare and busy ones alike.
     some = np.argsort(mu, kind="stable")[:: max(1, -(-len(mu) // _MOST_ROWS))]
     y, mu = y[some], mu[some]

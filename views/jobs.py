@@ -218,7 +218,9 @@ def finish() -> None:
     st.session_state["_jobs"] = set(now)
 
 
-def answer(words: Words, key: Hashable, work: Callable[[Tick], T], title: str) -> T | None:
+def answer(
+    words: Words, key: Hashable, work: Callable[[Tick], T], title: str, meanwhile: str = ""
+) -> T | None:
     """The result of a long computation, or None while the page shows how far it is.
 
     Parameters
@@ -226,54 +228,61 @@ def answer(words: Words, key: Hashable, work: Callable[[Tick], T], title: str) -
     key : what the result depends on: a name, the data version, the query, the settings.
     work : takes ``tick``; runs in another thread, so it opens its own connection.
     title : what is being computed, in the reader's language.
+    meanwhile : what the page shows until then, in the reader's language, or "".
     """
-    st.session_state.setdefault("_jobs_now", {})[key] = True
-    if st.session_state.get("_stopped") == key:
-        _stopped(words, title)
+    now: dict[Hashable, int] = st.session_state.setdefault("_jobs_now", {})
+    place = now.setdefault(key, len(now))  # tells the widgets of two jobs of one page apart
+    if key in st.session_state.get("_stopped", ()):
+        _stopped(words, key, title, place)
         return None
     job = DESK.ask(key, _reader(), work)
     job.over.wait(FIRST_LOOK)
     if job.state is State.DONE:
         return cast(T, job.result)
     if job.state is State.FAILED:
-        _failed(words, key, job)
+        _failed(words, key, job, place)
         return None
-    _progress(words, key, title)
+    _progress(words, key, title, place, meanwhile)
     return None
 
 
 @st.fragment(run_every=POLL)
-def _progress(words: Words, key: Hashable, title: str) -> None:
+def _progress(words: Words, key: Hashable, title: str, place: int, meanwhile: str) -> None:
     """How far the job is; runs by itself until it is over, then the page runs once."""
     job = DESK.look(key, _reader())
     if job is None or not job.alive:
         st.rerun()
-    with st.container(border=True, key="rasd_job"):
+    with st.container(border=True, key=f"rasd_job_{place}"):
         waiting = job.state is State.WAITING
         seconds = 0 if waiting else time.monotonic() - job.began
         text = words("job.waiting") if waiting else words("job.running", seconds=number(seconds))
         st.progress(job.share, text=f"{title} · {text}")
-        if st.button(words("job.cancel"), key="job_cancel"):
+        if st.button(words("job.cancel"), key=f"job_cancel_{place}"):
             DESK.leave(key, _reader())
-            st.session_state["_stopped"] = key
+            st.session_state["_stopped"] = {*st.session_state.get("_stopped", ()), key}
             st.rerun()
-        st.caption(words("job.note"))
+        st.caption(" ".join(part for part in (meanwhile, words("job.note")) if part))
 
 
-def _stopped(words: Words, title: str) -> None:
-    with st.container(border=True, key="rasd_job"):
+def _stopped(words: Words, key: Hashable, title: str, place: int) -> None:
+    with st.container(border=True, key=f"rasd_job_{place}"):
         st.html(cards.note(f"{title} · {words('job.cancelled')}"))
-        if st.button(words("job.again"), key="job_again"):
-            st.session_state["_stopped"] = None
-            st.rerun()
+        _again(words, key, place)
 
 
-def _failed(words: Words, key: Hashable, job: Job) -> None:
+def _failed(words: Words, key: Hashable, job: Job, place: int) -> None:
     """An error of ours as a sentence; anything else is a bug and is raised here."""
     error = job.error
     DESK.forget(key)
     if not isinstance(error, RasdError):
         raise error if error is not None else RuntimeError(f"job {key} failed without an error")
     st.html(cards.failure(words, str(error), store=not isinstance(error, InputError)))
-    if st.button(words("job.again"), key="job_again"):
-        st.rerun()
+    _again(words, key, place)
+
+
+def _again(words: Words, key: Hashable, place: int) -> None:
+    st.button(words("job.again"), key=f"job_again_{place}", on_click=_resume, args=(key,))
+
+
+def _resume(key: Hashable) -> None:
+    st.session_state["_stopped"] = st.session_state.get("_stopped", set()) - {key}

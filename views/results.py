@@ -62,7 +62,8 @@ def answer(scene: Scene, code: str, query: ReportQuery, settings: Hashable) -> A
         with connection() as conn:
             return method.compute(conn, query, settings, tick)
 
-    return jobs.answer(scene.words, (code, scene.version, query, settings), work, title(scene.words, code))
+    words, key = scene.words, (code, scene.version, query, settings)
+    return jobs.answer(words, key, work, title(words, code), words("job.meanwhile"))
 
 
 @st.cache_resource(max_entries=KEPT, show_spinner=False)

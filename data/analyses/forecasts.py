@@ -285,7 +285,7 @@ def forecast(
     days = DAYS[wanted.horizon]
     if past is None or past.days < 2 * days or not len(past.day):
         return _nothing(conn, query, wanted, resolution, past, days)
-    tested = kept_backtest(conn, query, dataclasses.replace(wanted, resolution=resolution))
+    tested = kept_backtest(conn, query, wanted)
     model = wanted.model
     if model == AUTO:
         model = tested.best if tested else DEFAULT
@@ -345,14 +345,13 @@ def backtest(
     ------
     InputError : the territory does not exist, or the study area has too many cells.
     """
-    wanted = settings or ForecastSettings()
-    resolution, found = _resolution(conn, query, wanted)
-    wanted = dataclasses.replace(wanted, resolution=resolution, model=AUTO)
+    wanted = dataclasses.replace(settings or ForecastSettings(), model=AUTO)
     kept = kept_backtest(conn, query, wanted)
     if kept is not None:
         if tick:
             tick(1.0)
         return kept
+    resolution, found = _resolution(conn, query, wanted)
     past = _history(conn, query, resolution)
     days = DAYS[wanted.horizon]
     windows = _windows(past, days, MOST_TESTS[wanted.horizon]) if past is not None else []
@@ -371,7 +370,7 @@ def backtest(
 
 
 def kept_backtest(conn: Connection, query: ReportQuery, settings: ForecastSettings) -> Backtest | None:
-    """The backtest of a question, if it was made on the same data; its resolution must be given."""
+    """The backtest of a question with these settings (but for the model), if made on the same data."""
     facts = territory_facts(conn, query.territory_id)
     wanted = dataclasses.replace(settings, model=AUTO)
     kept = recall(conn, facts.id, KIND, _key(query, wanted), facts.data_version)

@@ -274,11 +274,11 @@ def test_a_long_answer_shows_progress_and_then_itself(long: Long) -> None:
 
 
 def test_cancel_stops_it_and_it_can_be_started_again(long: Long) -> None:
-    page = press(at(lang="en", method="flared"), "job_cancel")
+    page = press(at(lang="en", method="flared"), "job_cancel_0")
     assert "stopped" in shown(page)
     ended(long, 1)
     long.go.set()
-    assert "It is there." in shown(settle(press(page, "job_again")))
+    assert "It is there." in shown(settle(press(page, "job_again_0")))
 
 
 def test_another_question_leaves_the_long_one(long: Long) -> None:
