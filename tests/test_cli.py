@@ -17,7 +17,8 @@ from tests.ingest.bad_inputs import COMPANIONS, GOOD, OPENED, sheet
 ROOT = Path(__file__).resolve().parents[1]
 COMMANDS = [
     ("up",), ("down",), ("status",), ("demo",), ("ingest", "reports"), ("ingest", "areas"), ("ingest", "exposure"), ("exposure",), ("density",),
-    ("quarantine",), ("export",), ("trends",), ("scan",), ("incidents",),
+    ("quarantine",), ("export",), ("hotspots",), ("trends",), ("forecast",), ("backtest",), ("scan",),
+    ("incidents",),
 ]  # fmt: skip
 
 
