@@ -120,7 +120,8 @@ def rolling(
     Parameters
     ----------
     windows : to be forecast, ascending, each with some days recorded before it.
-    memory : days that the plain ways look back; training : most windows that a model learns on, by the number of cells when left out.
+    memory : days that the plain ways look back.
+    training : most windows that a model learns on; by the number of cells when left out.
     tick : called with the share done; may raise to stop.
 
     Raises

@@ -110,9 +110,11 @@ def kinds(given: Task, rng: np.random.Generator) -> Floats:
     Components of all reports together and of the kind alone; the same as ``mixture``, nearly,
     when there is only one kind.
     """
+    pasts = given.past.by_kind()
+    if not pasts:
+        return shares(np.zeros(given.n))
     base = samples(given)
     now = _now(given)[_COMMON]
-    pasts = given.past.by_kind()
     own: list[list[Sample]] = [[] for _ in pasts]
     here: list[Floats] = []
     each = [past.decayed(_OWN_HALF_LIVES, given.origins()) for past in pasts]

@@ -14,7 +14,7 @@ import streamlit as st
 from data.maps import FINEST
 from geo.errors import RasdError
 from layers import hexpack
-from views import answers, cards, filters, listing, methods, state
+from views import answers, cards, filters, listing, methods, notices, state
 from views.method import Finding
 from views.results import Drawn
 
@@ -105,7 +105,7 @@ def draw(drawn: Drawn) -> None:
         try:
             _card(drawn)
         except RasdError as error:
-            st.html(cards.failure(words, str(error)))
+            st.html(notices.failure(words, str(error)))
         return
     st.session_state["_list"] = shown
     if shown == "cells":

@@ -15,7 +15,7 @@ import streamlit as st
 from data.analyses.comparison import Comparison
 from data.query import ReportQuery
 from data.summaries import Choices
-from views import answers, cards, methods, state
+from views import answers, cards, methods, notices, state
 from views.method import Scene
 from views.remarks import sentence
 from views.results import Drawn
@@ -150,9 +150,9 @@ def said(words: Words, pair: Pair, drawn: Drawn) -> str:
         remarks |= dict.fromkeys(answers.warnings(version, shown.scene.query))
     warned = [sentence(words, remark) for remark in remarks if remark.caution]
     return (
-        cards.answer(difference(words, pair, found))
+        notices.answer(difference(words, pair, found))
         + "".join(cards.note(text) for text in own)
-        + cards.cautions(words, warned)
+        + notices.cautions(words, warned)
     )
 
 

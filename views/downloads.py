@@ -16,7 +16,7 @@ import streamlit as st
 from data import exports
 from data.database import connection
 from data.query import ReportQuery
-from views import cards
+from views import cards, notices
 from views.words import Words, number, short
 
 FORMATS = {"geojson": "application/geo+json", "gpkg": "application/geopackage+sqlite3", "csv": "text/csv"}
@@ -67,7 +67,7 @@ def draw(words: Words, territory: str, query: ReportQuery, sizes: dict[int, floa
     form = st.selectbox(words("download.format"), list(kinds), key="dl_format", format_func=kinds.__getitem__)
     if what == "reports" and reports > REPORT_LIMIT:
         limit = words("download.limit", n=number(reports), most=number(REPORT_LIMIT))
-        st.html(cards.command(limit, COMMAND))
+        st.html(notices.command(limit, COMMAND))
         return
     size = f"_r{resolution}" if what == "cells" else ""
     name = f"rasd_{territory}_{what}{size}_{dt.date.today():%Y%m%d}.{form}"

@@ -33,6 +33,7 @@ from views import (
     jobs,
     methods,
     months,
+    notices,
     results,
     state,
     style,
@@ -66,7 +67,7 @@ def page() -> None:
     try:
         _body(words)
     except RasdError as error:
-        st.html(cards.failure(words, str(error), store=not isinstance(error, InputError)))
+        st.html(notices.failure(words, str(error), store=not isinstance(error, InputError)))
     jobs.finish()
 
 
@@ -75,7 +76,7 @@ def _body(words: Words) -> None:
         territories = {t.code: t for t in all_territories(conn)}
     if not territories:
         state.finish()
-        st.html(cards.empty_store(words))
+        st.html(notices.empty_store(words))
         return
     newest = next(iter(territories))
     with st.sidebar:
@@ -97,7 +98,7 @@ def _body(words: Words) -> None:
     with st.container():
         st.html(cards.head(words, words.pick(chosen.name_ar, chosen.name_en), view.period))
         if chosen.simulated:
-            st.html(cards.simulated(words, illustrative=ranked.illustrative))
+            st.html(notices.simulated(words, illustrative=ranked.illustrative))
         elif ranked.illustrative:
             st.html(cards.note(words("illustrative.text")))
     offered = methods.available()
@@ -106,9 +107,9 @@ def _body(words: Words) -> None:
         query, ready = incidents.settled(words, version, view.query, needed=methods.get(code).needs_incidents)
     headline = answers.headline(version, query)
     if found.first is None:
-        st.html(cards.empty_territory(words))
+        st.html(notices.empty_territory(words))
     elif headline.reports == 0:
-        st.html(cards.empty_result(words))
+        st.html(notices.empty_result(words))
     else:
         st.html(cards.figures(words, headline, answers.monthly(version, query), incidents=query.incidents))
     scene = Scene(
@@ -153,7 +154,7 @@ def _question(scene: Scene, code: str, offered: Sequence[str], found: Choices, *
         format_func=names.__getitem__,
         required=True,
     )
-    st.html(cards.about(results.about(words, code)))
+    st.html(notices.about(results.about(words, code)))
     with st.container(horizontal=True, vertical_alignment="bottom"):
         with st.popover(words("method.settings"), key="settings"):
             chosen = method.settings(scene)
@@ -173,7 +174,7 @@ def _question(scene: Scene, code: str, offered: Sequence[str], found: Choices, *
         drawn = Drawn(code, chosen, tuple(shown))
         said = compare.said(words, pair, drawn) if pair else _said(words, drawn)
     except InputError as error:  # this question cannot be answered; the counts still can
-        st.html(cards.failure(words, str(error), store=False))
+        st.html(notices.failure(words, str(error), store=False))
         return Drawn(code, chosen, (Shown(scene, None),))
     if said:
         st.html(said)
@@ -184,7 +185,7 @@ def _said(words: Words, drawn: Drawn) -> str:
     """The answer in a sentence, with what warns the reader."""
     method = methods.get(drawn.code)
     warned = [sentence(words, remark) for remark in _remarks(drawn) if remark.caution]
-    return cards.answer(method.answer(words, drawn.result)) + cards.cautions(words, warned)
+    return notices.answer(method.answer(words, drawn.result)) + notices.cautions(words, warned)
 
 
 def _remarks(drawn: Drawn) -> list[Remark]:
@@ -200,7 +201,7 @@ def _below(drawn: Drawn) -> None:
     words, method = drawn.scene.words, methods.get(drawn.code)
     remarks = [sentence(words, remark) for remark in _remarks(drawn) if not remark.caution]
     if remarks:
-        st.html(cards.decisions(words("method.about_decisions"), remarks))
+        st.html(notices.decisions(words("method.about_decisions"), remarks))
     method.more(drawn.scene, drawn.result, drawn.settings)
     table.draw(drawn)
 

@@ -21,7 +21,7 @@ from typing import Any, TypeVar, cast
 import streamlit as st
 
 from geo.errors import Cancelled, InputError, RasdError
-from views import cards
+from views import cards, notices
 from views.words import Words, number
 
 RUNNING = 2  # threads at work, in the whole server
@@ -276,7 +276,7 @@ def _failed(words: Words, key: Hashable, job: Job, place: int) -> None:
     DESK.forget(key)
     if not isinstance(error, RasdError):
         raise error if error is not None else RuntimeError(f"job {key} failed without an error")
-    st.html(cards.failure(words, str(error), store=not isinstance(error, InputError)))
+    st.html(notices.failure(words, str(error), store=not isinstance(error, InputError)))
     _again(words, key, place)
 
 

@@ -23,6 +23,7 @@ from geo.backtest import BUDGETS, Judge, Trials, fit
 from geo.cells import cells_covering, cells_of
 from geo.errors import InputError
 from geo.forecast import AUTO, CODES, DEFAULT, RIVALS, chosen_before, coverage, rolling
+from geo.ground import Ground
 from geo.history import History, Window, history
 
 DESCRIPTION = "Forecast of the next month on real reports (--set baltimore|boston, --resolution 9|10)"
@@ -54,6 +55,7 @@ def run(
     kind: str = "",
     models: str = "",
     every: int = 1,
+    coarser: int = 0,
 ) -> dict[str, Any]:
     """Forecast each test month and judge it.
 
@@ -62,6 +64,7 @@ def run(
     set : baltimore or boston. kind : a part of a type's name, for reports of that type only.
     months : test or development. every : only every so-many-th month.
     models : codes, joined by commas; all when left out.
+    coarser : another resolution, whose past counts the forecast is compared with as well.
     """
     if set not in SETS or months not in ("test", "development"):
         raise InputError(f"There is no set {set!r} with {months!r} months; there are: {', '.join(SETS)}.")
@@ -72,15 +75,25 @@ def run(
     trials = rolling(past, windows, codes, memory=int(SETS[set]["memory"]))
     if len(codes) > 1:
         trials.forecasts[AUTO], _ = chosen_before(trials, codes)
+    trials.forecasts["hindsight"] = hindsight(past, windows)
     judge = Judge(trials, rng=np.random.default_rng(0))
     table = score_table(judge, trials)
     main = DEFAULT if DEFAULT in trials.forecasts else codes[-1]
-    against = difference_table(judge, main, tuple(code for code in RIVALS if code in codes))
+    against = difference_table(judge, main, tuple(code for code in RIVALS if code in codes and code != main))
     print(f"\n{set}, resolution {resolution}, {len(trials.cells):,} cells, {len(windows)} months, ", end="")
     print(f"{trials.observed.sum():,.0f} reports in them{', ' + kind if kind else ''}\n")
     print(table.to_string(index=False, float_format=lambda x: f"{x:.2f}"))
     print(f"\n{main} minus its rivals, PAI (95 % interval over months; over blocks of cells)\n")
     print(against.to_string(index=False, float_format=lambda x: f"{x:+.2f}"))
+    across: list[dict[str, Any]] = []
+    if coarser:
+        other = rolling(read(set, coarser, kind), windows, ["past"], memory=int(SETS[set]["memory"]))
+        wide = Judge(other, rng=np.random.default_rng(0))
+        for gain, score in zip(judge.across(main, wide, "past"), wide.scores("past"), strict=True):
+            told = {"budget": f"{gain.budget:.0%}", "past_hit": 100 * score.hit, "hit": 100 * gain.hit}
+            across.append(told | {"pai": gain.pai, "low": gain.low, "high": gain.high})
+        print(f"\n{main} minus past counts in cells of resolution {coarser}, PAI (95 % over months)\n")
+        print(pd.DataFrame(across).to_string(index=False, float_format=lambda x: f"{x:+.2f}"))
     ratios = " ".join(f"{ratio:.2f}" for ratio in fit(trials, main).ratios)
     held = coverage(trials, main) if len(windows) > 1 else math.nan
     print(f"\n{main}: observed / expected by tenth of the expected reports, low to high: {ratios}")
@@ -93,6 +106,7 @@ def run(
         "reports": int(trials.observed.sum()),
         "scores": table.to_dict("records"),
         "differences": against.to_dict("records"),
+        "across": across,
         "coverage": held,
         "seconds": round(time.perf_counter() - began, 1),
     }
@@ -136,6 +150,26 @@ def test_windows(name: str, months: str) -> list[Window]:
 def number(day: object) -> int:
     """Days since 1970."""
     return int(np.datetime64(day, "D").astype(np.int64))  # type: ignore[call-overload]
+
+
+def hindsight(past: History, windows: list[Window]) -> np.ndarray:
+    """What the months before *and after* a test say of it, (t, n): no forecast, but near the most that
+    slowly changing rates could tell (half-life 180 days to both sides, shrunk to the surroundings)."""
+    ground = Ground(past.cells)
+    found = []
+    for window in windows:
+        outside = (past.day < window.start) | (past.day >= window.end)
+        day, place = past.day[outside], past.place[outside]
+        away = np.where(day < window.start, window.start - day, day - window.end + 1)
+        weight = 0.5 ** (away / 180)
+        counts = np.bincount(place, weight, minlength=len(past.cells))
+        # The days that the counts stand for, in windows; a prior of three reports.
+        span = np.arange(past.first, past.end)
+        far = np.where(span < window.start, window.start - span, span - window.end + 1)
+        times = float((0.5 ** (far[(span < window.start) | (span >= window.end)] / 180)).sum()) / window.days
+        around = ground.smooth(counts, 0.8) / times
+        found.append((counts + 3) / (times + 3 / np.maximum(around, 1e-4)))
+    return np.array(found)
 
 
 def score_table(judge: Judge, trials: Trials) -> pd.DataFrame:

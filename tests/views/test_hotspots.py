@@ -21,7 +21,7 @@ from geo.cells import cells_of
 from tests.conftest import forget_settings
 from tests.views.opened import address, open_page, shown
 from tests.views.sample_city import HOSTILE, City, build_city
-from views import answers, beside, cards, downloads, filters
+from views import answers, beside, cards, downloads, filters, notices
 from views.method import Finding, History
 from views.words import Words
 
@@ -178,14 +178,14 @@ def test_every_piece_escapes_what_a_person_typed(language: str) -> None:
         cards.area_card(words, row, headline, months, [Part("x", HOSTILE, HOSTILE, 3)]),
         cards.ranked_areas(words, "municipality", [row]),
         cards.ranked_cells(words, HOSTILE, [cards.RankedCell(26, 50, 8, HOSTILE, HOSTILE, HOSTILE, 3.0)]),
-        cards.answer(HOSTILE),
-        cards.cautions(words, [HOSTILE]),
-        cards.decisions(HOSTILE, [HOSTILE]),
+        notices.answer(HOSTILE),
+        notices.cautions(words, [HOSTILE]),
+        notices.decisions(HOSTILE, [HOSTILE]),
         cards.finding(words, Finding(HOSTILE, ((HOSTILE, HOSTILE),))),
         cards.history(words, History("month", (dt.date(2025, 1, 1),) * 2, (1, 2), ("hot", ""), HOSTILE)),
         cards.head(words, HOSTILE, HOSTILE),
-        cards.failure(words, HOSTILE),
-        cards.command(HOSTILE, HOSTILE),
+        notices.failure(words, HOSTILE),
+        notices.command(HOSTILE, HOSTILE),
         cards.note(HOSTILE),
         cards.title(HOSTILE),
     ]

@@ -198,9 +198,9 @@ def _judgement(words: Words, tested: Backtest) -> None:
                 best=number(100 * own.best, 1),
             )
         )
-    for gain in tested.differences:
-        if gain.against in PLAIN and math.isclose(gain.budget, TOLD):
-            st.markdown(f"- {_against(words, gain)}")
+    gains = [g for g in tested.differences if g.against in PLAIN and math.isclose(g.budget, TOLD)]
+    if gains:
+        st.html(cards.bullets([_against(words, gain) for gain in gains]))
     st.dataframe(_scores(words, tested), hide_index=True, key="next_scores")
     st.caption(words("next.table_note"))
     st.caption(words("next.best_model", model=words(MODELS[tested.best])))
