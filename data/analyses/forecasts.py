@@ -46,7 +46,7 @@ from geo.forecast import (
     spread,
 )
 from geo.forecast_models import task
-from geo.forecast_total import total
+from geo.forecast_total import HALF_LIFE_SEASONAL, YEAR, total
 from geo.ground import Ground
 from geo.history import History, Window, history
 from geo.remarks import Remark, caution, decided
@@ -296,7 +296,7 @@ def forecast(
         remarks.append(decided("forecast_chosen", windows=len(tested.starts)))
     if len(past.day) < FEW:
         remarks.append(caution("forecast_few", reports=len(past.day)))
-    if past.days < 2 * 365:
+    if past.days < YEAR + HALF_LIFE_SEASONAL:  # as in `total`: no earlier year to compare with
         remarks.append(caution("forecast_no_season", months=round(past.days / 30.4)))
     given = task(past, days, Ground(past.cells))
     share = shares_of(given, (model,), wanted.seed, tick)[model]
