@@ -22,7 +22,7 @@ from data.analyses.forecasts import (
 )
 from data.database import connection
 from data.query import ReportQuery
-from geo.backtest import BUDGETS, Difference
+from geo.backtest import BUDGETS
 from geo.forecast import AUTO, PLAIN
 from layers.cellmap import CellLayer, Reading, classed
 from layers.palettes import NOT_DRAWN, Mark, Shade, sequential
@@ -48,6 +48,7 @@ MODELS = {
 }
 CHOSEN = {0.01: "next.first1", 0.02: "next.first2", 0.05: "next.first5", 0.10: "next.first10"}
 TOLD = 0.05  # the budget that the sentences speak of
+COMPARED = BUDGETS[:3]  # parts of the area at which it is compared with the plain ways
 SHOWN = ("auto", "average", "mixture", "kinds", "boosted", "season", "kde_decay", "kde_best", "kde", "recent", "past", "last")  # fmt: skip
 
 
@@ -198,9 +199,9 @@ def _judgement(words: Words, tested: Backtest) -> None:
                 best=number(100 * own.best, 1),
             )
         )
-    gains = [g for g in tested.differences if g.against in PLAIN and math.isclose(g.budget, TOLD)]
-    if gains:
-        st.html(cards.bullets([_against(words, gain) for gain in gains]))
+    rivals = [code for code in PLAIN if any(gain.against == code for gain in tested.differences)]
+    if rivals:
+        st.html(cards.bullets([_against(words, tested, code) for code in rivals]))
     st.dataframe(_scores(words, tested), hide_index=True, key="next_scores")
     st.caption(words("next.table_note"))
     st.caption(words("next.best_model", model=words(MODELS[tested.best])))
@@ -208,13 +209,18 @@ def _judgement(words: Words, tested: Backtest) -> None:
         st.caption(words("next.coverage", share=number(100 * tested.coverage)))
 
 
-def _against(words: Words, gain: Difference) -> str:
-    told = {"model": words(MODELS[gain.against]), "gain": f"{100 * gain.hit:+.1f}"}
-    if gain.better:
-        return words("next.better", **told)
-    if gain.high < 0:
-        return words("next.worse", **told)
-    return words("next.unsure", **told)
+def _against(words: Words, tested: Backtest, rival: str) -> str:
+    """The forecast against one plain way, at each part of the area of which a plan may speak."""
+    told = [
+        words(
+            "next.better" if gain.better else "next.worse" if gain.high < 0 else "next.unsure",
+            area=short(100 * gain.budget),
+            gain=f"{100 * gain.hit:+.1f}",
+        )
+        for gain in tested.differences
+        if gain.against == rival and gain.budget in COMPARED
+    ]
+    return words("next.against", model=words(MODELS[rival]), gains=words("next.and").join(told))
 
 
 def _scores(words: Words, tested: Backtest) -> pd.DataFrame:
@@ -233,7 +239,6 @@ def _scores(words: Words, tested: Backtest) -> pd.DataFrame:
                 pai=number(score.pai, 2),
                 low=number(score.low, 2),
                 high=number(score.high, 2),
-                pei=number(score.pei, 2),
             )
         else:
             rows.append(row)
