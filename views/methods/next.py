@@ -214,7 +214,7 @@ def _against(words: Words, tested: Backtest, rival: str) -> str:
     told = [
         words(
             "next.better" if gain.better else "next.worse" if gain.high < 0 else "next.unsure",
-            area=short(100 * gain.budget),
+            area=number(100 * gain.budget),
             gain=f"{100 * gain.hit:+.1f}",
         )
         for gain in tested.differences
@@ -232,7 +232,7 @@ def _scores(words: Words, tested: Backtest) -> pd.DataFrame:
             score = tested.score(code, budget)
             if score is None:
                 break
-            area = words("next.at_area", area=short(100 * budget))
+            area = words("next.at_area", area=number(100 * budget))
             row[area] = words(
                 "next.cell",
                 hit=number(100 * score.hit, 1),
