@@ -452,3 +452,118 @@ class Analysis(Base):
     data_version: Mapped[int] = mapped_column(BigInteger)
     made_at: Mapped[dt.datetime] = mapped_column(server_default=text("now()"))
     result: Mapped[dict[str, Any]]
+
+
+class RoadSet(Base):
+    """One load of road lines; one is current, older ones keep their row without roads."""
+
+    __tablename__ = "road_set"
+    id: Mapped[int] = mapped_column(Integer, Identity(), primary_key=True)
+    territory_id: Mapped[int] = mapped_column(ForeignKey("territory.id"))
+    label: Mapped[str]
+    simulated: Mapped[bool] = mapped_column(Boolean, server_default=text("false"))
+    file_name: Mapped[str]
+    file_digest: Mapped[str]
+    read: Mapped[int]
+    accepted: Mapped[int]
+    km: Mapped[float] = mapped_column(Double)
+    notes: Mapped[dict[str, Any]] = mapped_column(server_default=text("'{}'::jsonb"))
+    valid_from: Mapped[dt.datetime] = mapped_column(server_default=text("now()"))
+    valid_to: Mapped[dt.datetime | None]
+    __table_args__ = (
+        Index(
+            "ix_road_set_current",
+            "territory_id",
+            unique=True,
+            postgresql_where=text("valid_to IS NULL"),
+        ),
+    )
+
+
+class Road(Base):
+    """One line between two ends, as its source gives it (multi-part lines are taken apart)."""
+
+    __tablename__ = "road"
+    id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
+    set_id: Mapped[int] = mapped_column(ForeignKey("road_set.id"), index=True)
+    name_ar: Mapped[str | None]
+    name_en: Mapped[str | None]
+    ref: Mapped[str | None]  # route number
+    road_class: Mapped[str]  # geo.roads.CLASSES, from OSM's highway tag or the source's own
+    source_class: Mapped[str | None]
+    direction: Mapped[int] = mapped_column(SmallInteger)  # 0 both ways, 1 along the line, -1 against it
+    length_m: Mapped[float] = mapped_column(Double)
+    geom: Mapped[Any] = mapped_column(Geometry("LINESTRING", srid=4326))
+
+
+class Campaign(Base):
+    """A saved plan: its current version and status. History is in the two tables below."""
+
+    __tablename__ = "campaign"
+    id: Mapped[int] = mapped_column(Integer, Identity(), primary_key=True)
+    territory_id: Mapped[int] = mapped_column(ForeignKey("territory.id"), index=True)
+    kind: Mapped[str]
+    title: Mapped[str]
+    status: Mapped[str] = mapped_column(server_default=text("'proposed'"))
+    version: Mapped[int]
+    created_at: Mapped[dt.datetime] = mapped_column(server_default=text("now()"))
+    __table_args__ = (
+        CheckConstraint("kind IN ('inspection', 'community', 'axes')", name="kind"),
+        CheckConstraint("status IN ('proposed', 'approved', 'running', 'done', 'withdrawn')", name="status"),
+    )
+
+
+class CampaignVersion(Base):
+    """One version of a plan, never changed: inputs, data version and results (``data/plan.py``)."""
+
+    __tablename__ = "campaign_version"
+    campaign_id: Mapped[int] = mapped_column(ForeignKey("campaign.id"), primary_key=True)
+    version: Mapped[int] = mapped_column(Integer, primary_key=True)
+    data_version: Mapped[int] = mapped_column(BigInteger)
+    digest: Mapped[str]  # of the document: the same plan saved again is the same version
+    document: Mapped[dict[str, Any]]
+    note: Mapped[str | None]
+    made_at: Mapped[dt.datetime] = mapped_column(server_default=text("now()"))
+
+
+class CampaignEvent(Base):
+    """Append-only course of a plan: which status from when, and by whom."""
+
+    __tablename__ = "campaign_event"
+    campaign_id: Mapped[int] = mapped_column(ForeignKey("campaign.id"), primary_key=True)
+    seq: Mapped[int] = mapped_column(Integer, primary_key=True)
+    status: Mapped[str]
+    version: Mapped[int]
+    note: Mapped[str | None]
+    at: Mapped[dt.datetime] = mapped_column(server_default=text("now()"))
+
+
+class Visit(Base):
+    """What a team found at one place. Read again, the same row is the same visit (``digest``)."""
+
+    __tablename__ = "visit"
+    id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
+    territory_id: Mapped[int] = mapped_column(ForeignKey("territory.id"))
+    campaign_id: Mapped[int | None] = mapped_column(ForeignKey("campaign.id"), index=True)
+    version: Mapped[int | None]
+    area: Mapped[int | None]  # its number in the plan
+    site: Mapped[str | None]  # its key in the plan
+    target: Mapped[str | None]  # a code of data.plan.TARGETS; None outside a plan
+    team: Mapped[str | None]
+    visited_at: Mapped[dt.datetime]
+    found: Mapped[bool] = mapped_column(Boolean)
+    element_id: Mapped[int | None] = mapped_column(ForeignKey("element.id"))
+    treated: Mapped[bool | None] = mapped_column(Boolean)
+    photo: Mapped[str | None]  # a reference, not the picture
+    note: Mapped[str | None]
+    report_id: Mapped[int | None] = mapped_column(BigInteger)
+    cell: Mapped[int | None] = mapped_column(BigInteger)  # H3, resolution 12
+    geom: Mapped[Any | None] = mapped_column(Geometry("POINT", srid=4326))
+    batch_id: Mapped[int | None] = mapped_column(ForeignKey("batch.id"))  # None: typed on the page
+    line: Mapped[int | None]
+    digest: Mapped[int] = mapped_column(BigInteger)
+    created_at: Mapped[dt.datetime] = mapped_column(server_default=text("now()"))
+    __table_args__ = (
+        UniqueConstraint("territory_id", "digest"),
+        Index("ix_visit_when", "territory_id", "visited_at"),
+    )

@@ -47,9 +47,9 @@ def test_every_geometry_column_is_typed_and_indexed(store: Any) -> None:
             text("SELECT tablename || '.' || indexdef FROM pg_indexes WHERE indexdef LIKE '%gist%'")
         ).scalars()
         definitions = list(indexed)
-    assert len(columns) == 4
+    assert len(columns) == 6
     for table, column, srid, kind in columns:
-        assert srid == 4326 and kind in {"POINT", "MULTIPOLYGON"}
+        assert srid == 4326 and kind in {"POINT", "LINESTRING", "MULTIPOLYGON"}
         assert any(d.startswith(f"{table}.") and f"({column})" in d for d in definitions), (table, column)
 
 
