@@ -110,7 +110,7 @@ class CampaignTerms:
 
     def weight(self, target: str) -> float:
         """The weight of a kind of target."""
-        return dict(self.weights).get(target, 1.0)  # type: ignore[call-overload,no-any-return]
+        return dict(self.weights).get(target, 1.0)  # type: ignore[call-overload]
 
     @property
     def team_hours(self) -> float:

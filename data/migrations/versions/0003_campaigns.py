@@ -1,6 +1,5 @@
 """Campaigns: roads, plans with their history, visits"""
 
-import geoalchemy2
 import sqlalchemy as sa
 from alembic import op
 from geoalchemy2 import Geometry
