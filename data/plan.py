@@ -18,8 +18,9 @@ from geo.errors import InputError
 
 Kind = Literal["inspection", "community", "axes"]
 #: What makes a place worth a visit, in the order of the screens.
-TARGETS = ("overdue", "chronic", "new", "unvisited")
-Target = Literal["overdue", "chronic", "new", "unvisited"]
+#: ``open`` are reports within their limit: for volunteers, or where they are given a weight.
+TARGETS = ("overdue", "open", "chronic", "new", "unvisited")
+Target = Literal["overdue", "open", "chronic", "new", "unvisited"]
 FORMAT = 1  # of the document; count up when its meaning changes
 
 
@@ -44,7 +45,8 @@ class CampaignTerms:
     minutes_site : at an inspected site. minutes_km : between sites.
     areas : how many to propose; None gives each team one.
     most_km2 : no area is larger; None leaves it to the hours.
-    weights : (target, weight) of each kind of target; one that is missing weighs 1.
+    weights : (target, weight) of each kind of target; one that is missing weighs what
+        ``data/reference/campaign_targets.csv`` says.
     severity : (element code, weight) in place of the reference table's.
     each_municipality : area ids, each of which gets at least one area.
     least_share : (area id, share 0 to 1) of all hours that a municipality gets at least.
@@ -108,9 +110,9 @@ class CampaignTerms:
         if faults:
             raise InputError("A campaign cannot be planned: " + "; ".join(faults) + ".")
 
-    def weight(self, target: str) -> float:
-        """The weight of a kind of target."""
-        return dict(self.weights).get(target, 1.0)  # type: ignore[call-overload]
+    def weight(self, target: str, usual: float = 1.0) -> float:
+        """The weight of a kind of target, ``usual`` where the terms say nothing of it."""
+        return dict(self.weights).get(target, usual)  # type: ignore[call-overload]
 
     @property
     def team_hours(self) -> float:
