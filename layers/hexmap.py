@@ -25,6 +25,7 @@ from jinja2 import Template
 from geo.cells import areas_km2
 from layers.assets import frame_url
 from layers.cellmap import CellLayer, ImageLayer, Outline, Pane, pack_layer, pack_numbered
+from layers.linemap import StopLayer, TrackLayer, pack_stops, pack_tracks
 from layers.outlines import Outlines
 from layers.palettes import PALETTES
 
@@ -38,6 +39,7 @@ SCRIPTS = (
     "hexpair",
     "hexgrid",
     "hexlayers",
+    "hexlines",
 )  # in the order in which they build on each other
 
 
@@ -136,6 +138,8 @@ def payload(
     cell_layer: CellLayer | None = None,
     image: ImageLayer | None = None,
     numbered: Sequence[Outline] = (),
+    tracks: TrackLayer | None = None,
+    stops: StopLayer | None = None,
     panes: tuple[Pane, Pane] | None = None,
     pick: Mapping[str, float] | None = None,
     over_tiles: bool = False,
@@ -144,7 +148,8 @@ def payload(
 
     What is shown: the counts in ``cells`` at the resolution that suits the zoom; or the
     classes of ``cell_layer``; or ``image``, below which counts can still be read and
-    clicked; or two ``panes``. ``numbered`` outlines lie above any of them.
+    clicked; or two ``panes``. ``numbered`` outlines lie above any of them; ``tracks`` and
+    ``stops`` above those of a single map.
 
     Parameters
     ----------
@@ -157,7 +162,7 @@ def payload(
     language : ``ar`` or ``en``; ``ar`` is drawn right to left, digits stay Latin.
     palette : a key of ``PALETTES``, for counts.
     cells : answer of ``hexpack.pack``; "" for none.
-    limits : class limits by resolution (``legend.class_limits``); of both panes' counts
+        ``area``'s id, the number of an ``outline`` or the id of a ``line``.
         together when there are two.
     cell_km2 : mean area of a cell by resolution, km².
     panes : two maps with equal limits, classes, place and zoom.
@@ -172,13 +177,20 @@ def payload(
     if panes is None:
         shown = [Pane("", cells, cell_layer, image, tuple(numbered))]
     else:
-        if cells or cell_layer or image or numbered:
-            raise ValueError("two panes bring their own cells, layers, images and outlines")
+        if cells or cell_layer or image or numbered or tracks or stops:
+            raise ValueError("two panes bring their own cells, layers, images and outlines, and no lines")
         _comparable(*panes)
         shown = list(panes)
     return script_json(
         {
-            "panes": [_pane(pane) for pane in shown],
+            "panes": [
+                {
+                    **_pane(pane),
+                    "tracks": None if tracks is None else pack_tracks(tracks),
+                    "stops": None if stops is None else pack_stops(stops),
+                }
+                for pane in shown
+            ],
             "limits": {str(r): list(v) for r, v in (limits or {}).items()},
             "km2": {str(r): v for r, v in (cell_km2 or {}).items()},
             "areas": {

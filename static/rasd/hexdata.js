@@ -157,6 +157,7 @@
     const was = old ? old.packed : {}, pane = { packed, heading: packed.heading, layer: null, image: null };
     pane.levels = old && was.cells === packed.cells ? old.levels : decodeCells(packed.cells);
     pane.numbered = decodeRings(packed.numbered);
+    pane.tracks = window.RasdMap.decodeTracks(packed.tracks); pane.stops = window.RasdMap.decodeStops(packed.stops);
     const waits = [];
     const take = (kind, value) => Object.assign({}, packed[kind], value);
     if (packed.layer) {
@@ -176,6 +177,7 @@
     WIDE: 7,                  // counts are shown at a level whose cells are at least this wide, px; so are marks
     CHUNK: 40,                // cells a path: one path with all of them fills 40 times slower
     FONT: '"IBM Plex Sans Arabic","Noto Sans Arabic",sans-serif',
-     worldX, worldY, toLatLng, inside, holds, nearest, corners, decodeRings, readPane, rgba, lightness
+    reader: (base64) => new Reader(bytesOf(base64)),
+    worldX, worldY, toLatLng, inside, holds, nearest, corners, decodeRings, readPane, rgba, lightness
   };
 })();

@@ -72,7 +72,7 @@
       this._take(o, panes[0]); if (this.other) this.other._take(o, panes[1]);
       if (first || o.fit !== old.fit) this._place(first);
       else if (turned) { if (this._moved && this._at) this._goTo(this._at); else this.fitAll(); }
-      if (this._picked && this._picked.kind === 'outline') this._pick(this._outlineBy(this._picked.key.outline));
+      if (this._picked && (this._picked.kind === 'outline' || this._picked.kind === 'line')) this._pick(this._byKey(this._picked.key));
       this._redraw(); if (this.other) this.other._redraw();
     },
     _take: function (o, pane) {
@@ -89,7 +89,7 @@
       this._map.invalidateSize({ animate: false });
       if (at) this._goTo(at); else this.fitAll();
       const start = first && (kept && kept.fit === this.o.fit ? kept.pick : this.o.pick);
-      if (start) this._pick(start.area ? this._areaById(start.area) : start.outline ? this._outlineBy(start.outline) : this._cellAt(start.lat, start.lng, start.res));
+      if (start) this._pick(this._byKey(start));
     },
     _goTo: function (at) {
       this._moved = this._auto = true; this._map.setView([at[0], at[1]], at[2], { animate: false }); this._auto = false;
@@ -159,7 +159,7 @@
     getEvents: function () {
       const events = L.Renderer.prototype.getEvents.call(this);
       events.mousemove = (e) => this._tip(this._hit(e.latlng)); events.mouseout = () => this._tip(null);
-      events.click = (e) => { const h = this._hit(e.latlng); this._tip(null); this._tip(h); if (h) { this._pick(h); this._send(h); } };   // Leaflet closes a tooltip at a click, and a touch does not hover
+      events.click = (e) => { const h = this._hit(e.latlng); this._tip(null); this._tip(h); if (h && h.key) { this._pick(h); this._send(h); } };   // Leaflet closes a tooltip at a click, and a touch does not hover
       return events;
     },
     _initContainer: function () { this._container = document.createElement('canvas'); this._container.style.pointerEvents = 'none'; this._ctx = this._container.getContext('2d'); },
@@ -195,7 +195,9 @@
       const minor = this._minor.length && this._minorShown(W);
       if (minor) this._lines(this._minor, ctx, b, W, o, t.minor, 0.8);
       this._lines(this._areas, ctx, b, W, o, t.edge, 1.3);
+      this._drawTracks(ctx, b, W, o);
       const taken = this._drawNumbered(ctx, b, W, o);
+      this._numberTracks(ctx, b, W, o, taken); this._drawStops(ctx, b, W, o);
       this._names(ctx, b, W, o, minor, taken);
       this.stats.draws++; this.stats.ms.push(performance.now() - started); this.stats.drawn = drawn; this.stats.res = level && level.res;
       this._drawLegend();
@@ -261,7 +263,8 @@
     _hit: function (latlng) {
       if (!this.o) return null;
       const l = this._level(), W = this._scale(), X = worldX(latlng.lng), Y = worldY(latlng.lat), at = this._map.latLngToLayerPoint(latlng);
-      const badge = this._badges.find((q) => Math.hypot(q.x - at.x, q.y - at.y) <= q.r + 2); if (badge) return this._outline(badge.item);
+      const badge = this._badges.find((q) => Math.hypot(q.x - at.x, q.y - at.y) <= q.r + 2); if (badge) return badge.line ? this._track(badge.item) : this._outline(badge.item);
+      const above = this._hitTrack(at, X, Y); if (above) return above;
       const wide = l && l.n && l.width * W >= WIDE;
       const around = wide ? null : this.pane.numbered.find((a) => holds(a, X, Y)); if (around) return this._outline(around);
       if (this._small()) {
@@ -279,7 +282,7 @@
     },
     _areaById: function (id) { const a = this._areas.find((area) => area.id === id); return a ? this._area(a) : null; },
     _outlineBy: function (id) { const a = this.pane.numbered.find((outline) => outline.id === id); return a ? this._outline(a) : null; },
-    _byKey: function (key) { return key.area ? this._areaById(key.area) : key.outline ? this._outlineBy(key.outline) : this._cellAt(key.lat, key.lng, key.res); },
+    _byKey: function (key) { return !key ? null : key.line ? this._trackBy(key.line) : key.area ? this._areaById(key.area) : key.outline ? this._outlineBy(key.outline) : this._cellAt(key.lat, key.lng, key.res); },
     _cell: function (l, i) {
       const p = corners(l, i, 1, { x: 0, y: 0 }), ring = []; for (let v = 0; v < 12; v += 2) ring.push(toLatLng(p[v], p[v + 1]));
       const layer = this.pane.layer, area = layer ? this._areas.find((a) => holds(a, l.x[i], l.y[i])) : l.area[i] ? this._areas[l.area[i] - 1] : null;
@@ -296,6 +299,7 @@
     /* The words of one place: its name, lines below it, readings as label and value, a last small line. */
     _facts: function (h) {
       const w = this.o.words, name = h.name || w.no_area;
+      if (h.kind === 'line' || h.kind === 'stop') return { name: (h.number ? h.number + '. ' : '') + h.name, lines: h.notes, readings: [], last: '' };
       if (h.kind === 'outline') return { name: h.number + '. ' + h.name, lines: [], readings: [], last: '' };
       if (h.style) {
         const shown = (v, digits) => new Intl.NumberFormat('en', { minimumFractionDigits: digits, maximumFractionDigits: digits }).format(v).replace('-', '\u2212');
@@ -371,7 +375,7 @@
     /* ---- keyboard: arrows move the map under a cross, Enter opens what is under it ---- */
     _key: function (e) {
       if (e.target !== this._map.getContainer()) return;
-      if (e.key === 'Enter' || e.key === ' ') { const h = this._hit(this._map.getCenter()); if (h) { this._pick(h); this._send(h); this._announce(h); } L.DomEvent.stop(e); }
+      if (e.key === 'Enter' || e.key === ' ') { const h = this._hit(this._map.getCenter()); if (h && h.key) { this._pick(h); this._send(h); this._announce(h); } L.DomEvent.stop(e); }
       if (e.key === 'Escape' && this._picked) { this.clear(); L.DomEvent.stop(e); }
       if (e.key === 'Home') { const main = this.second ? this.other : this; main._moved = false; main.fitAll(true); main._forget(); L.DomEvent.stop(e); }
     },

@@ -36,13 +36,14 @@
       if (m.fill || m.shape) ctx.fill(); else ctx.stroke();
     }
   }
-  function swatch(colour, mark) {
+  function swatch(colour, mark, round) {
     const svg = L.SVG.create('svg'), node = (tag, values) => {
       const e = L.SVG.create(tag); for (const k in values) e.setAttribute(k, values[k]); svg.appendChild(e); return e;
     };
     svg.setAttribute('viewBox', '-10 -9 20 18'); svg.setAttribute('width', 20); svg.setAttribute('height', 18); svg.setAttribute('aria-hidden', 'true');
     const hex = HEX.map(([x, y]) => [x * 19, y * 19].join()).join(' ');
-    if (colour) node('polygon', { points: hex, fill: colour, stroke: 'currentColor', 'stroke-opacity': 0.25 });
+    if (round) node('circle', { r: 8, fill: colour, stroke: 'currentColor', 'stroke-opacity': 0.25 });
+    else if (colour) node('polygon', { points: hex, fill: colour, stroke: 'currentColor', 'stroke-opacity': 0.25 });
     else node('polygon', { points: hex, fill: 'none', stroke: 'currentColor', 'stroke-opacity': 0.55, 'stroke-dasharray': '2 2' });
     const m = MARKS[mark], size = 4.6, at = (p) => p.map((v) => v * size).join();
     if (m) {
@@ -57,14 +58,14 @@
   /* The legend of a map; drawn anew only when something in it changed, so that keys keep their place. */
   function drawLegend(grid, level, far) {
     const el = grid._legend.getContainer(), o = grid.o, w = o.words, pane = grid.pane, image = pane.image, layer = image ? null : pane.layer;
-    const empty = !layer && !image && (!level || !level.n), narrow = grid._map.getSize().x < 480;
+    const empty = !layer && !image && (!level || !level.n) && !pane.tracks.length, narrow = grid._map.getSize().x < 480;
     const kind = [!!layer, !!grid.other, narrow].join();                // a small map begins with its legend folded
     if (grid._legendKind !== kind) { grid._legendKind = kind; grid._legendOpen = !(narrow && layer); }
     const key = [grid._dataTurn, grid.other && grid.other._dataTurn, level && level.res, far, grid._dark, grid._legendOpen, narrow].join();
     if (key === grid._legendKey) return; grid._legendKey = key;
     el.textContent = ''; el.hidden = empty; if (empty) return;
     el.dir = o.rtl ? 'rtl' : 'ltr'; el.setAttribute('role', 'group');
-    const title = image ? image.title : layer ? layer.title : w.legend; el.setAttribute('aria-label', title);
+    const title = image ? image.title : layer ? layer.title : level && level.n ? w.legend : pane.packed.tracks.title; el.setAttribute('aria-label', title);
     const button = add('button', el, undefined, 'rasd-fold'), strip = add('div', el, undefined, 'rasd-strip'), body = add('div', el, undefined, 'rasd-rows'); body.id = 'rasd-rows';
     button.type = 'button'; button.setAttribute('aria-expanded', grid._legendOpen); button.setAttribute('aria-controls', body.id); add('b', button, apart(title));
     el.classList.toggle('rasd-folded', !grid._legendOpen);
@@ -72,11 +73,12 @@
     if (layer) layer.legend.forEach((c) => { if (c[1] && c[4]) strip.appendChild(swatch(c[grid._dark ? 2 : 1], c[3])); });
     const km2 = image ? 0 : layer ? layer.km2 : level && o.km2[level.res];
     if (km2) add('small', body, (layer ? w.layer_size : w.cell_size).replace('{km2}', grid._short(km2)));
-    if (image) ramp(grid, body, image); else if (layer) classes(grid, body, layer); else ranges(grid, body, level);
+    if (image) ramp(grid, body, image); else if (layer) classes(grid, body, layer); else if (level && level.n) ranges(grid, body, level);
     if (pane.numbered.length) {
       const row = add('div', body, undefined, 'rasd-row'); add('span', row, '1', 'rasd-disc').setAttribute('aria-hidden', 'true');
       add('span', row, w.numbered); add('bdi', row, grid._number.format(pane.numbered.length));
     }
+    M.trackLegend(grid, body);
     if (far) add('small', body, w.far, 'rasd-far');
   }
   function ranges(grid, body, level) {

@@ -37,6 +37,7 @@
     } else if (map && d.rasd === 'cell') { map.goCell(Number(d.lat), Number(d.lng), Number(d.res)); show(f); }
     else if (map && d.rasd === 'area') { map.goArea(Number(d.id)); show(f); }
     else if (map && d.rasd === 'outline') { map.goOutline(Number(d.id)); show(f); }
+    else if (map && d.rasd === 'line') { map.goLine(Number(d.id)); show(f); }
     else if (map && d.rasd === 'close') { map.clear(); }
   });
 })();
