@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from commands.console import Json, TerritoryOption, bar, emit, ready, say
+from ingest.result import IngestResult
 
 
 def ingest_reports_command(
@@ -55,7 +56,12 @@ def ingest_reports_command(
     if as_json:
         emit(result.to_dict())
         return
-    if dry_run:
+    _say_result(result)
+
+
+def _say_result(result: IngestResult) -> None:
+    """What a batch did, for people."""
+    if result.dry_run:
         say("Dry run: nothing was written.", style="bold")
     say(result.profile_reason)
     for field, column in result.mapping.items():
@@ -78,7 +84,7 @@ def ingest_reports_command(
         f"quarantined {result.quarantined:,}; located {result.located:,}; {result.seconds:.1f} s",
         style="bold",
     )
-    if result.quarantined and not dry_run:
+    if result.quarantined and not result.dry_run:
         say(f"See them: ./rasd quarantine --batch {result.batch}")
 
 
@@ -182,11 +188,83 @@ def ingest_exposure_command(
     )
 
 
+def ingest_visits_command(
+    file: Annotated[
+        Path, typer.Argument(help="CSV, XLSX, GeoJSON …; a filled-in hand-out of a campaign as it is.")
+    ],
+    campaign: Annotated[int | None, typer.Option(help="Campaign of rows that name none.")] = None,
+    territory: TerritoryOption = None,
+    timezone: Annotated[str | None, typer.Option(help="Time zone of the file's wall times.")] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show mapping, counts and first faults; write nothing.")
+    ] = False,
+    sheet: Annotated[str | None, typer.Option(help="Sheet of a workbook; recognised when left out.")] = None,
+    layer: Annotated[str | None, typer.Option(help="Layer of a GeoPackage or geodatabase.")] = None,
+    encoding: Annotated[
+        str | None, typer.Option(help="Text encoding, when it is recognised wrongly.")
+    ] = None,
+    delimiter: Annotated[str | None, typer.Option(help="Delimiter, when it is recognised wrongly.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Bring in what the teams of a campaign found. The same file again changes nothing."""
+    from ingest.visits import ingest_visits
+
+    result = ingest_visits(
+        ready(),
+        file,
+        campaign=campaign,
+        territory=territory,
+        timezone=timezone,
+        dry_run=dry_run,
+        sheet=sheet,
+        layer=layer,
+        encoding=encoding,
+        delimiter=delimiter,
+    )
+    if as_json:
+        emit(result.to_dict())
+        return
+    _say_result(result)
+
+
+def ingest_roads_command(
+    file: Annotated[Path, typer.Argument(help="Road lines: any OGR source, GeoParquet, or OpenStreetMap.")],
+    territory: TerritoryOption = None,
+    label: Annotated[
+        str | None, typer.Option(help="What they are called on screen, for example their source.")
+    ] = None,
+    layer: Annotated[str | None, typer.Option(help="Layer of the source.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Bring in roads: for day plans by road, and for projects along movement axes."""
+    from ingest.roads import ingest_roads
+
+    engine = ready()
+    with bar(file.name, as_json) as progress:
+        result = ingest_roads(engine, file, territory=territory, label=label, layer=layer, progress=progress)
+    if as_json:
+        emit(result.to_dict())
+        return
+    for note in result.notes:
+        say(f"- {note}")
+    classes = ", ".join(f"{name} {number:,}" for name, number in result.classes.items())
+    say(f"Roads by class: {classes}; {result.named:,} of {result.roads:,} have a name.")
+    say(
+        f"{result.territory}{' (simulated)' if result.simulated else ''}, roads: {result.label}; read "
+        f"{result.read:,} = accepted {result.accepted:,} + outside {result.outside:,} + no road "
+        f"{result.no_road:,} + refused {result.refused:,}; {result.km:,.0f} km; {result.seconds:.1f} s",
+        style="bold",
+    )
+
+
 def register(app: typer.Typer) -> None:
-    group = typer.Typer(no_args_is_help=True, help="Bring files in: reports, areas, exposure.")
+    group = typer.Typer(no_args_is_help=True, help="Bring files in: reports, areas, exposure, visits.")
     app.add_typer(group, name="ingest")
     group.command("reports", epilog="Example: ./rasd ingest reports export.csv --dry-run")(
         ingest_reports_command
+    )
+    group.command("visits", epilog="Example: ./rasd ingest visits filled_in.xlsx --dry-run")(
+        ingest_visits_command
     )
     group.command("areas", epilog="Example: ./rasd ingest areas districts.geojson --level district")(
         ingest_areas_command
@@ -194,3 +272,6 @@ def register(app: typer.Typer) -> None:
     group.command(
         "exposure", epilog="Example: ./rasd ingest exposure blocks.gpkg --kind population --column pop20"
     )(ingest_exposure_command)
+    group.command("roads", epilog="Example: ./rasd ingest roads streets.gpkg --territory my-city")(
+        ingest_roads_command
+    )

@@ -45,7 +45,7 @@ class RoadSet:
     ----------
     simulated : made up for a demonstration; said wherever a road is named.
     read, accepted : features of the file, and those of them that are in the store.
-    km : of all lines. loaded : when.
+    content : digest of the roads as they are stored. km : of all lines. loaded : when.
     """
 
     id: int
@@ -53,6 +53,7 @@ class RoadSet:
     simulated: bool
     file_name: str
     file_digest: str
+    content: str
     read: int
     accepted: int
     km: float
@@ -85,7 +86,8 @@ def current(conn: Connection, territory_id: int) -> RoadSet | None:
     # Served by ix_road_set_current.
     row = conn.execute(
         text(
-            """SELECT id, label, simulated, file_name, file_digest, read, accepted, km, valid_from AS loaded
+            """SELECT id, label, simulated, file_name, file_digest, notes->>'content' AS content,
+                      read, accepted, km, valid_from AS loaded
                FROM road_set WHERE territory_id = :territory AND valid_to IS NULL"""
         ),
         {"territory": territory_id},
@@ -178,10 +180,10 @@ def road_distances(
     return None if ways is None else ways.metres
 
 
-def is_current(conn: Connection, territory_id: int, label: str, file_digest: str) -> bool:
-    """Whether the current set is this file's under this label."""
+def is_current(conn: Connection, territory_id: int, label: str, content: str) -> bool:
+    """Whether the current set has this label and this digest of its roads."""
     found = current(conn, territory_id)
-    return found is not None and (found.label, found.file_digest) == (label, file_digest)
+    return found is not None and (found.label, found.content) == (label, content)
 
 
 def replace_set(
@@ -194,6 +196,7 @@ def replace_set(
     simulated: bool,
     file_name: str,
     file_digest: str,
+    content: str,
     read: int,
     accepted: int,
     notes: Iterable[str] = (),
@@ -207,6 +210,7 @@ def replace_set(
     ----------
     roads : name_ar, name_en, ref, road_class, source_class, direction, length_m; (n,) rows.
     lines : (n,) shapely linestrings, EPSG:4326.
+    content : digest of both, by which the same roads are known again.
 
     Raises
     ------
@@ -232,7 +236,7 @@ def replace_set(
             "read": read,
             "accepted": accepted,
             "km": float(roads["length_m"].sum() or 0.0) / 1000,
-            "notes": json.dumps({"notes": list(notes)}, ensure_ascii=False),
+            "notes": json.dumps({"notes": list(notes), "content": content}, ensure_ascii=False),
         },
     ).scalar_one()
     shapes = shapely.to_wkb(shapely.set_srid(shapely.force_2d(lines), 4326), include_srid=True)

@@ -1,4 +1,4 @@
-"""Where a file of reports belongs: which territory, and whether it is simulated.
+"""Where a file belongs: which territory, and whether it is simulated.
 
 A territory that is named is taken; else the one in which the first points lie; else the
 profile's, or a new one after the file. Real and simulated reports are never mixed.
@@ -97,3 +97,45 @@ def choose_territory(
             "never mixed. Name another territory with --territory."
         )
     return known_one
+
+
+def known_territory(
+    conn: Connection,
+    path: Path,
+    code: str | None,
+    lon: np.ndarray,
+    lat: np.ndarray,
+    simulated: bool,
+    what: str,
+) -> territories.Territory:
+    """The territory named, else the only one, else the one in which the file lies; none is made.
+
+    Parameters
+    ----------
+    lon, lat : (n,) a sample of the file's places, decimal degrees; empty where they are not known.
+    what : subject and verb of the sentence that refuses simulated things in a real territory.
+
+    Raises
+    ------
+    InputError : there is no such territory, or none can be found, or it holds real data.
+    """
+    known = territories.all_territories(conn)
+    listed = ", ".join(each.code for each in known) or "none yet; load boundaries or reports first"
+    if code is not None:
+        found = next((each for each in known if each.code == code), None)
+        if found is None:
+            raise InputError(f"There is no territory '{code}' in the store; it holds: {listed}.")
+    elif len(known) == 1:
+        found = known[0]
+    else:
+        found = territories.choose(conn, lon, lat, simulated) if len(lon) else None
+        if found is None:
+            raise InputError(
+                f"{path.name} cannot be matched to a territory; name it with --territory. The store holds: {listed}."
+            )
+    if simulated and not found.simulated:
+        raise InputError(
+            f"The territory '{found.code}' holds real data, and {what} to a simulation: they are "
+            "never mixed. Name another territory."
+        )
+    return found

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import shapely
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Engine
 
 from data import exposures, schema, territories
 from geo.boundaries import areas_km2
@@ -39,6 +39,7 @@ from geo.exposure import (
     resolution_for,
     subpixels,
 )
+from ingest.destination import known_territory
 from ingest.exposure_rasters import grounds_km2, of_raster
 from ingest.exposure_sources import CellSource, PointSource, ShapeSource, Source, is_raster, read_source
 from ingest.readers import file_digest
@@ -166,7 +167,11 @@ def ingest_exposure(
     tell(0.3, 0)
     with engine.connect() as conn:
         schema.require_current(conn)
-        place = _territory(conn, path, territory, source, simulated)
+        lon, lat = (np.empty(0), np.empty(0)) if source is None else _places(source)
+        step = max(1, len(lon) // _SAMPLE)
+        place = known_territory(
+            conn, path, territory, lon[::step], lat[::step], simulated, "this exposure belongs"
+        )
         area = territories.study_area(conn, place.id)
     ground = _Ground(area, 0.0 if area is None else float(areas_km2([area])[0]))
     if source is None:
@@ -331,33 +336,3 @@ def _places(source: Source) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.flo
         return centres(source.cells)
     middle = shapely.centroid(source.shapes)
     return shapely.get_x(middle), shapely.get_y(middle)
-
-
-def _territory(
-    conn: Connection, path: Path, code: str | None, source: Source | None, simulated: bool
-) -> territories.Territory:
-    """The territory named, else the only one, else the one in which the file lies."""
-    known = territories.all_territories(conn)
-    listed = ", ".join(each.code for each in known) or "none yet; load boundaries or reports first"
-    if code is not None:
-        found = next((each for each in known if each.code == code), None)
-        if found is None:
-            raise InputError(f"There is no territory '{code}' in the store; it holds: {listed}.")
-    elif len(known) == 1:
-        found = known[0]
-    else:
-        found = None
-        if source is not None:
-            lon, lat = _places(source)
-            step = max(1, len(lon) // _SAMPLE)
-            found = territories.choose(conn, lon[::step], lat[::step], simulated)
-        if found is None:
-            raise InputError(
-                f"{path.name} cannot be matched to a territory; name it with --territory. The store holds: {listed}."
-            )
-    if simulated and not found.simulated:
-        raise InputError(
-            f"The territory '{found.code}' holds real data, and this exposure belongs to a simulation: they are "
-            "never mixed. Name another territory."
-        )
-    return found

@@ -34,6 +34,8 @@ from ingest.readers.opening import Opened, check_bomb, kind_of, resolve, zip_mem
 from ingest.text import fold
 
 _SAMPLE = 1_000_000
+_OSM_PBF = b"OSMHeader"
+_OSM_LAYERS = {"points", "lines", "multilinestrings", "multipolygons"}  # of GDAL's OSM driver
 _SUFFIX = {"parquet": ".parquet", "sqlite": ".gpkg", "fgb": ".fgb", "json": ".geojson", "xml": ".xml"}
 _ADMIN = re.compile(r"^(?:adm|admin|name|nl_name|gid|varname)_?([0-5])[a-z_]*$")
 _ARABIC = re.compile(r"[\u0621-\u064a]")
@@ -110,13 +112,14 @@ class Columns:
     spellings: tuple[str, ...]
 
 
-def read_outlines(path: Path, layer: str | None = None) -> Outlines:
-    """Read boundaries.
+def read_outlines(path: Path, layer: str | None = None, lines: bool = False) -> Outlines:
+    """Read boundaries, or lines.
 
     Parameters
     ----------
     path : any OGR source or GeoParquet; .gz, .bz2, .zst and .zip are unpacked
     layer : of the source, where it has several
+    lines : of several layers the one with lines is meant, not the one with outlines
 
     Raises
     ------
@@ -126,7 +129,7 @@ def read_outlines(path: Path, layer: str | None = None) -> Outlines:
     with contextlib.ExitStack() as stack:
         opened = resolve(path, layer if path.suffix.lower() == ".zip" else None)
         try:
-            frame, notes = _read(opened, layer, stack)
+            frame, notes = _read(opened, layer, stack, lines)
         except (DataSourceError, DataLayerError, shapely.errors.GEOSException) as error:
             raise InputError(
                 f"{opened.name} cannot be read as map data ({error}). Open it in a GIS, check it there, and "
@@ -134,22 +137,24 @@ def read_outlines(path: Path, layer: str | None = None) -> Outlines:
             ) from error
     frame = frame.reset_index(drop=True)
     if not len(frame):
-        raise InputError(f"{opened.name} holds no features: there are no boundaries to load.")
+        raise InputError(f"{opened.name} holds no features: there is nothing to load.")
     return Outlines(_to_degrees(frame, opened.name, notes), tuple(notes))
 
 
 def _read(
-    opened: Opened, layer: str | None, stack: contextlib.ExitStack
+    opened: Opened, layer: str | None, stack: contextlib.ExitStack, lines: bool
 ) -> tuple[gpd.GeoDataFrame, list[str]]:
     name = opened.name
     if opened.path.is_dir():
-        return _read_layer(str(opened.path), name, layer, None)
+        return _read_layer(str(opened.path), name, layer, None, lines)
+    if _OSM_PBF in opened.head(64):
+        return _read_layer(str(opened.local_path(stack, ".osm.pbf")), name, layer, None, lines)
     kind = kind_of(opened.head(), opened.member or re.sub(r"\.(gz|bz2|zst)$", "", name))
     if kind == "zip" and not opened.compression:
-        return _read_zip(opened.path, name, layer)
+        return _read_zip(opened.path, name, layer, lines)
     if kind in ("text", "ole", "zip", "dbf"):
         raise InputError(
-            f"{name} is a table without outlines. Boundaries are read from GeoJSON, GeoPackage, Shapefile, "
+            f"{name} is a table without outlines. Boundaries and roads are read from GeoJSON, GeoPackage, Shapefile, "
             "FlatGeobuf, KML, GML or GeoParquet; a table of districts goes to --assignment."
         )
     local = opened.local_path(stack, _SUFFIX.get(kind, ".bin"))
@@ -167,10 +172,10 @@ def _read(
         if ".cpg" not in parts:
             with parts[".dbf"].open("rb") as file:
                 encoding = _dbf_encoding(file.read(_SAMPLE))
-    return _read_layer(str(local), name, layer, encoding)
+    return _read_layer(str(local), name, layer, encoding, lines)
 
 
-def _read_zip(path: Path, name: str, layer: str | None) -> tuple[gpd.GeoDataFrame, list[str]]:
+def _read_zip(path: Path, name: str, layer: str | None, lines: bool) -> tuple[gpd.GeoDataFrame, list[str]]:
     """A zipped shapefile or file geodatabase, read where it lies."""
     members = zip_members(path)
     with zipfile.ZipFile(path) as archive:
@@ -178,7 +183,7 @@ def _read_zip(path: Path, name: str, layer: str | None) -> tuple[gpd.GeoDataFram
         base = f"/vsizip/{path.resolve()}"
         folders = sorted({m[: m.lower().index(".gdb/") + 4] for m in members if ".gdb/" in m.lower()})
         if folders:
-            return _read_layer(f"{base}/{folders[0]}", name, layer, None)
+            return _read_layer(f"{base}/{folders[0]}", name, layer, None, lines)
         shapes = [m for m in members if m.lower().endswith(".shp")]
         if layer is not None:
             shapes = [m for m in shapes if layer in (m, Path(m).name, Path(m).stem)]
@@ -195,7 +200,7 @@ def _read_zip(path: Path, name: str, layer: str | None) -> tuple[gpd.GeoDataFram
         if f"{stem}.cpg" not in parts and f"{stem}.dbf" in parts:
             with archive.open(parts[f"{stem}.dbf"]) as file:
                 encoding = _dbf_encoding(file.read(_SAMPLE))
-    return _read_layer(f"{base}/{shapes[0]}", name, None, encoding)
+    return _read_layer(f"{base}/{shapes[0]}", name, None, encoding, lines)
 
 
 def _dbf_encoding(start: bytes) -> str | None:
@@ -207,7 +212,7 @@ def _dbf_encoding(start: bytes) -> str | None:
 
 
 def _read_layer(
-    target: str, name: str, layer: str | None, encoding: str | None
+    target: str, name: str, layer: str | None, encoding: str | None, lines: bool
 ) -> tuple[gpd.GeoDataFrame, list[str]]:
     notes = [f"Attribute encoding {encoding}."] if encoding else []
     with warnings.catch_warnings():
@@ -216,10 +221,13 @@ def _read_layer(
         layers = {str(row[0]): str(row[1] or "") for row in pyogrio.list_layers(target)}
     if layer is None:
         # Of several layers only one may hold outlines; a layer of unknown type may hold some.
-        outlines = [n for n, kind in layers.items() if "Polygon" in kind or kind in ("Unknown", "Geometry")]
-        candidates = outlines or list(layers)
+        wanted, word = ("LineString", "lines") if lines else ("Polygon", "outlines")
+        fitting = [n for n, kind in layers.items() if wanted in kind or kind in ("Unknown", "Geometry")]
+        if lines and set(layers) >= _OSM_LAYERS:
+            fitting = ["lines"]  # beside it are relations, such as bus routes
+        candidates = fitting or list(layers)
         if len(candidates) != 1:
-            what = "layers with outlines" if outlines else "layers"
+            what = f"layers with {word}" if fitting else "layers"
             listed = ", ".join(candidates[:20]) or "none"
             raise InputError(
                 f"{name} holds {len(candidates)} {what}: {listed}. Say which one with --layer NAME."
