@@ -185,6 +185,7 @@ class Forecast:
     model : the code of the model; ``asked`` in the settings may be "auto".
     tested : the kept backtest of the same question, or None.
     total : reports expected in all cells.
+    alpha : over-dispersion of a cell's count: its variance is mean + alpha · mean².
     """
 
     query: ReportQuery
@@ -203,6 +204,7 @@ class Forecast:
     total: float
     tested: Backtest | None
     remarks: tuple[Remark, ...]
+    alpha: float = 0.0
 
     def top(self, budget: float) -> npt.NDArray[np.bool_]:
         """The cells that a budget of the area (0 to 1) would choose, (n,)."""
@@ -326,6 +328,7 @@ def forecast(
         total=float(mean.sum()),
         tested=tested,
         remarks=tuple(remarks),
+        alpha=alpha,
     )
 
 

@@ -1,0 +1,258 @@
+"""Where to send the teams: contiguous areas, chosen so that most is found in the hours there are.
+
+Targets (``targets.py``) with their hit rates and weights become curves of finds by hours in
+each cell (``stakes.py``); areas are grown and chosen exactly (``geo/selection.py``), compared
+with other ways to spend the same hours (``geo/rivals.py``) and explained (``explained.py``).
+The same question on the same data has the same answer. Caveat: it is as good as its
+assumptions, which ``docs/methods/campaigns.md`` lists; visits that come back mend the rates.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime as dt
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from sqlalchemy import Connection
+
+from data.analyses.explained import Explainer, work_of
+from data.analyses.hits import hit_rates, types_of
+from data.analyses.kinds import kinds
+from data.analyses.rules import Rules, rules_of, told_clash
+from data.analyses.stakes import Stakes, stakes, weights
+from data.analyses.study import best_resolution
+from data.analyses.targets import targets, told_targets
+from data.analyses.terrain import Terrain, terrain
+from data.plan import CampaignPlan, CampaignTerms, Name, PlannedArea, Proof, Rival, Said, WhatIf
+from data.query import ReportQuery, TerritoryFacts, territory_facts
+from geo.cells import from_text, resolutions
+from geo.clashes import ClashError
+from geo.errors import InputError
+from geo.remarks import Named, Remark, Term, Value, caution, decided
+from geo.selection import Candidates, Choice, candidates, choose
+
+Floats = npt.NDArray[np.float64]
+Tick = Callable[[float], None]
+
+WHAT_IF = 0.2  # share of the teams more or fewer
+
+
+def propose(
+    conn: Connection, query: ReportQuery, terms: CampaignTerms, *, tick: Tick | None = None
+) -> CampaignPlan:
+    """Areas for the teams of an inspection or a community campaign.
+
+    Parameters
+    ----------
+    query : which reports count; its end, if any, is the last day that is known.
+    terms : ``start`` left at its default is the day after the newest report.
+    tick : called with the share done; raise ``Cancelled`` in it to stop.
+
+    Raises
+    ------
+    InputError : a term names what is not there; ``CampaignClash`` : rules cannot all be met.
+    """
+    told = tick or (lambda done: None)
+    facts = territory_facts(conn, query.territory_id)
+    known = kinds(conn, facts.id, terms.severity)
+    resolution, remarks = _resolution(conn, query, terms)
+    ground = terrain(conn, query, terms, resolution, known)
+    if ground is None:
+        return _plan(facts, query, terms, resolution, remarks=(caution("campaign_no_reports"),))
+    told(0.05)
+    if terms.start == dt.date.min:
+        terms = dataclasses.replace(terms, start=ground.today)
+    types = types_of(conn, facts.id, query.end)
+    rates = hit_rates(conn, facts.id, until=terms.start, types=types)
+    given = weights(terms)
+    found = targets(
+        conn, query, ground, known, types, terms.start, terms.days,
+        expect=given["new"] > 0 or given["unvisited"] > 0, tick=lambda s: told(0.05 + 0.35 * s),
+    )  # fmt: skip
+    stake = stakes(conn, found, ground, known, types, rates, terms)
+    remarks += [*found.remarks, *told_targets(found), *stake.remarks, *_told_ground(ground, terms)]
+    if rates.visits:
+        remarks.append(decided("campaign_visits", visits=rates.visits))
+    if not len(stake.worth.effort.step_cell):
+        return _plan(facts, query, terms, resolution, remarks=(*remarks, caution("campaign_nothing")))
+    rules = rules_of(conn, ground, terms)
+    remarks += rules.remarks
+    try:
+        among = candidates(stake.worth.effort, rules.limits, lambda s: told(0.4 + 0.35 * s))
+        choice = choose(stake.worth.effort, rules.limits, among, lambda s: told(0.75 + 0.1 * s))
+    except ClashError as error:
+        raise told_clash(error, rules, ground) from None
+    explain = Explainer(conn, stake, ground, known, rates, terms.seed)
+    areas = tuple(explain.area(number, patch) for number, patch in enumerate(choice.patches, 1))
+    told(0.9)
+    what_if, said = _what_if(stake, rules, among, terms)
+    told(0.95)
+    rivals = _rivals(stake, ground, rules, choice, areas)
+    told(1.0)
+    if len(areas) < rules.limits.areas:
+        said.append(caution("campaign_fewer_areas", areas=len(areas), asked=rules.limits.areas))
+    return _plan(facts, query, terms, resolution, areas, rivals, _proof(choice), what_if, (*remarks, *said))
+
+
+def _resolution(conn: Connection, query: ReportQuery, terms: CampaignTerms) -> tuple[int, list[Remark]]:
+    """Of the cells: the one asked for, that of the pinned areas, or the one that suits the reports."""
+    if terms.resolution is not None:
+        return terms.resolution, []
+    pinned = [cell for area in terms.pinned for cell in area]
+    if pinned:
+        return int(resolutions(from_text(pinned)).max()), []
+    found = best_resolution(conn, query)
+    return found.resolution, [r for r in found.remarks if r.code in ("scale_chosen", "scale_few_reports")]
+
+
+def _told_ground(ground: Terrain, terms: CampaignTerms) -> list[Remark]:
+    said = []
+    if ground.bases_assumed:
+        said.append(caution("campaign_bases_assumed", bases=len(ground.bases)))
+    if not ground.bounded:
+        said.append(caution("study_guessed", cells=len(ground.cells)))
+    if terms.kind == "community":
+        hours = round(terms.teams * terms.volunteers * terms.team_hours)
+        said.append(decided("campaign_people", volunteers=terms.volunteers, teams=terms.teams, hours=hours))
+    return said
+
+
+def _what_if(
+    stake: Stakes, rules: Rules, among: Candidates, terms: CampaignTerms
+) -> tuple[tuple[WhatIf, ...], list[Remark]]:
+    """The same candidates with a fifth of the teams more, and fewer."""
+    found, said = [], []
+    step = max(1, round(WHAT_IF * terms.teams))
+    for code, teams in (("teams_fewer", terms.teams - step), ("teams_more", terms.teams + step)):
+        if teams < 1:
+            continue
+        areas = max(1, round(rules.limits.areas * teams / terms.teams))
+        limits = dataclasses.replace(rules.limits, areas=areas)
+        try:
+            other = choose(stake.worth.effort, limits, among)
+        except ClashError:
+            # With fewer areas the rules may not fit any more; that is an answer too.
+            said.append(caution("campaign_what_if_clash", teams=teams))
+            continue
+        finds = sum(float(work_of(stake, patch).finds.sum()) for patch in other.patches)
+        found.append(WhatIf(code, teams, finds, other.objective))
+    return tuple(found), said
+
+
+def _rivals(
+    stake: Stakes, ground: Terrain, rules: Rules, choice: Choice, areas: Sequence[PlannedArea]
+) -> tuple[Rival, ...]:
+    """Other ways to spend the same hours."""
+    return ()
+
+
+def _proof(choice: Choice) -> Proof:
+    return Proof(
+        objective=choice.objective,
+        bound=choice.bound,
+        gap=choice.gap,
+        free_bound=choice.free_bound,
+        candidates=choice.candidates,
+        complete=choice.complete,
+        seconds=round(choice.seconds, 3),
+        status=choice.status,
+    )
+
+
+def _plan(
+    facts: TerritoryFacts,
+    query: ReportQuery,
+    terms: CampaignTerms,
+    resolution: int,
+    areas: tuple[PlannedArea, ...] = (),
+    rivals: tuple[Rival, ...] = (),
+    proof: Proof | None = None,
+    what_if: tuple[WhatIf, ...] = (),
+    remarks: Sequence[Remark] = (),
+) -> CampaignPlan:
+    return CampaignPlan(
+        kind=terms.kind,
+        territory=facts.code,
+        territory_name=Name(facts.name_ar, facts.name_en),
+        data_version=facts.data_version,
+        simulated=facts.simulated,
+        query=told_query(query),
+        terms=terms,
+        resolution=resolution,
+        areas=areas,
+        rivals=rivals,
+        proof=proof,
+        what_if=what_if,
+        remarks=tuple(dict.fromkeys(said(remark) for remark in remarks)),
+    )
+
+
+def told_query(query: ReportQuery) -> dict[str, Any]:
+    """The fields of a query, JSON-ready; ``asked_query`` gives it back."""
+    plain = dataclasses.asdict(query)
+    return {
+        name: value.isoformat()
+        if isinstance(value, dt.date)
+        else list(value)
+        if isinstance(value, tuple)
+        else value
+        for name, value in plain.items()
+    }
+
+
+def asked_query(fields: dict[str, Any]) -> ReportQuery:
+    """The query of a plan.
+
+    Raises
+    ------
+    InputError : it has a field that no query has, or a day that is none.
+    """
+    known = {one.name for one in dataclasses.fields(ReportQuery)}
+    if strange := sorted(set(fields) - known):
+        raise InputError(f"The plan's query has fields that no query has: {', '.join(strange)}.")
+    given: dict[str, Any] = {
+        name: tuple(value) if isinstance(value, list) else value for name, value in fields.items()
+    }
+    for name in ("start", "end"):
+        if given.get(name) is not None:
+            try:
+                given[name] = dt.date.fromisoformat(given[name])
+            except (TypeError, ValueError):
+                raise InputError(f"The plan's query has no day in {name}: {given[name]!r}.") from None
+    return ReportQuery(**given)
+
+
+def said(remark: Remark) -> Said:
+    """A remark in the form that a plan keeps; names become two values, ``<name>_ar`` and ``<name>_en``."""
+    values: list[tuple[str, str | int | float]] = []
+    for name, value in remark.values:
+        if isinstance(value, Named):
+            values += [(f"{name}_ar", value.ar or ""), (f"{name}_en", value.en or "")]
+        elif isinstance(value, Term):
+            values.append((f"{name}_term", value.key))
+        else:
+            values.append((name, value))
+    return Said(remark.code, tuple(values), remark.caution)
+
+
+def remark_of(one: Said) -> Remark:
+    """The remark that a plan kept; the inverse of ``said``."""
+    values: list[tuple[str, Value]] = []
+    given = dict(one.values)
+    for name, value in one.values:
+        if name.endswith("_ar") and f"{name[:-3]}_en" in given:
+            values.append((name[:-3], Named(str(value), str(given[f"{name[:-3]}_en"]))))
+        elif name.endswith("_term"):
+            values.append((name[:-5], Term(str(value))))
+        elif not (name.endswith("_en") and f"{name[:-3]}_ar" in given):
+            values.append((name, value))
+    return Remark(one.code, tuple(values), one.caution)
+
+
+def areas_per_team(terms: CampaignTerms) -> int:
+    """Areas that one team works, one after the other."""
+    return math.ceil((terms.areas or terms.teams) / terms.teams)
