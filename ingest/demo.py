@@ -24,6 +24,8 @@ from geo.simulation import prepare, simulate
 from ingest.demo_areas import LEVELS, NOTE, write_areas
 from ingest.demo_files import NOTICE, Tally, write_portal
 from ingest.demo_population import LABEL, write_population
+from ingest.demo_roads import LABEL as ROADS_LABEL
+from ingest.demo_roads import write_roads
 from ingest.demo_world import DemoWorld, demo_plan, demo_world
 
 TERRITORY = "demo-eastern-province"
@@ -44,6 +46,7 @@ class DemoFiles:
     reports: list[Path]
     areas: Path
     population: Path
+    roads: Path
     truth: Path
     rows: int
     seconds: float
@@ -55,6 +58,7 @@ class DemoFiles:
             "reports": [str(path) for path in self.reports],
             "areas": str(self.areas),
             "population": str(self.population),
+            "roads": str(self.roads),
             "truth": str(self.truth),
             "rows": self.rows,
             "seconds": round(self.seconds, 3),
@@ -74,6 +78,7 @@ class DemoResult:
     located: int
     areas: dict[str, int]
     population: float
+    road_km: float
     batches: list[int]
     seconds: float
     truth: dict[str, Any]
@@ -107,7 +112,7 @@ def write_files(
     format: str = "csv",
     progress: Progress | None = None,
 ) -> DemoFiles:
-    """Write ``simulated_reports.*``, areas, population and ``truth.json`` into `folder`.
+    """Write ``simulated_reports.*``, areas, population, roads and ``truth.json`` into `folder`.
 
     Parameters
     ----------
@@ -127,10 +132,11 @@ def write_files(
     )
     areas = write_areas(folder / "demo_areas.gpkg", demo)
     population = write_population(folder / "simulated_population.csv", demo)
+    roads = write_roads(folder / "simulated_roads.gpkg", demo)
     truth = folder / "truth.json"
     text = json.dumps(truth_of(demo, scene, tally), ensure_ascii=False, indent=1)
     truth.write_text(text + "\n", encoding="utf-8")
-    return DemoFiles(folder, paths, areas, population, truth, tally.rows, time.monotonic() - began)
+    return DemoFiles(folder, paths, areas, population, roads, truth, tally.rows, time.monotonic() - began)
 
 
 def load_demo(
@@ -155,6 +161,7 @@ def load_demo(
     from ingest.areas import ingest_areas
     from ingest.exposure import ingest_exposure
     from ingest.pipeline import ingest_reports
+    from ingest.roads import ingest_roads
 
     def part(low: float, high: float) -> Progress | None:
         if progress is None:
@@ -194,6 +201,7 @@ def load_demo(
         people = ingest_exposure(
             engine, files.population, kind="population", territory=TERRITORY, label=LABEL, simulated=True
         )
+        roads = ingest_roads(engine, files.roads, territory=TERRITORY, label=ROADS_LABEL, simulated=True)
         totals = dict.fromkeys(("read", "accepted", "updated", "unchanged", "quarantined", "located"), 0)
         batches: list[int] = []
         for i, path in enumerate(files.reports):
@@ -217,6 +225,7 @@ def load_demo(
         **totals,
         areas=areas,
         population=round(people.inside),
+        road_km=round(roads.km),
         batches=batches,
         seconds=time.monotonic() - began,
         truth=truth,
