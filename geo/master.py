@@ -1,0 +1,247 @@
+"""The choice among candidate areas as a linear programme: set packing with rules, by HiGHS.
+
+One variable a candidate, chosen or not; each cell in at most one; at most so many areas; a
+row for each rule. Relaxed, it tells what a cell or a rule is worth (its dual), by which more
+candidates are grown (column generation, Gilmore & Gomory 1961); whole, it is solved exactly
+by branch and cut (HiGHS, Huangfu & Hall 2018), one thread and a fixed seed, so that the same
+question has the same answer. Caveat: a bound speaks of the candidates it was given.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import highspy
+import numpy as np
+import scipy.sparse as sp
+
+from geo.errors import RasdError
+from geo.patches import Field, Floats, Ints, Patch
+
+Tick = Callable[[float], None]
+SECONDS = 120.0  # after which branching is stopped on any machine; said in the status
+NODES = 20_000
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One rule that candidates have to meet together.
+
+    Attributes
+    ----------
+    kind : must, each_group or least_share.
+    number : of the set of cells, or the group. value : the share, 0 for others.
+    """
+
+    kind: str
+    number: int
+    value: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Relaxed:
+    """The programme with parts of areas allowed.
+
+    Attributes
+    ----------
+    value : of its optimum, a bound for any choice among these candidates.
+    cell : (n,) what each cell costs. area : what one area more would bring.
+    reduced : (m,) what each candidate is worth beyond the costs of its cells and its place.
+    missed : how far rules are not met; 0 when all are.
+    """
+
+    value: float
+    cell: Floats
+    area: float
+    reduced: Floats
+    missed: float
+
+
+@dataclass(frozen=True, slots=True)
+class Solved:
+    """The programme as it is. ``chosen`` is None when no choice meets all rules."""
+
+    chosen: tuple[int, ...] | None
+    value: float
+    bound: float
+    status: str
+
+
+class Master:
+    """The programme over the candidates that are not pinned.
+
+    Parameters
+    ----------
+    patches : all candidates; pinned ones are always chosen and take their place and hours.
+    areas : most areas, pinned ones included.
+    """
+
+    def __init__(self, field: Field, patches: Sequence[Patch], areas: int, rules: Sequence[Rule]) -> None:
+        self.field, self.rules = field, tuple(rules)
+        self.pinned = [p for p in patches if p.pinned]
+        self.patches = [p for p in patches if not p.pinned]
+        self.areas = areas - len(self.pinned)
+        self.value = np.array([p.value for p in self.patches], np.float64)
+        n, m = len(field.effort.cells), len(self.patches)
+        lengths = [len(p.members) for p in self.patches]
+        columns = np.repeat(np.arange(m), lengths)
+        cells = np.concatenate([p.members for p in self.patches]) if m else np.zeros(0, np.int64)
+        self.cover = sp.csr_array((np.ones(len(cells)), (cells, columns)), shape=(n, m))
+        self._packing, self._alike = self._rows()
+        self._rule_rows = [row for rule in self.rules for row in self._of_rule(rule)]
+
+    def _rows(self) -> tuple[sp.csr_array, list[Ints]]:
+        """Cells in several candidates, those in exactly the same ones put together."""
+        cover = self.cover
+        cover.sort_indices()
+        alike: dict[bytes, list[int]] = {}
+        for cell in np.flatnonzero(np.diff(cover.indptr) > 1).tolist():
+            part = cover.indices[cover.indptr[cell] : cover.indptr[cell + 1]]
+            alike.setdefault(part.tobytes(), []).append(cell)
+        groups = [np.array(cells, np.int64) for cells in alike.values()]
+        return cover[np.array([g[0] for g in groups], np.int64)], groups
+
+    def _of_rule(self, rule: Rule) -> list[tuple[Floats, float]]:
+        """Its rows: coefficients (m,) and the least that they must add up to."""
+        if rule.kind == "must":
+            one = self.field.limits.must[rule.number]
+            if any(np.isin(p.members, one).any() for p in self.pinned):
+                return []
+            return [(np.minimum(self.cover[one].sum(axis=0), 1.0), 1.0)]
+        of_group = np.array([p.group == rule.number for p in self.patches], bool)
+        own = [p for p in self.pinned if p.group == rule.number]
+        present = [] if own else [(of_group.astype(np.float64), 1.0)]
+        if rule.kind == "each_group":
+            return present
+        # A share of no hours at all would be met by no areas: one of the group there must be.
+        hours = np.array([p.hours for p in self.patches], np.float64)
+        fixed = sum(p.hours for p in own) - rule.value * sum(p.hours for p in self.pinned)
+        return [*present, (hours * (of_group - rule.value), -fixed)]
+
+    def _model(self, whole: bool, elastic: float | None, worth: bool = True) -> highspy.Highs:
+        m, extra = len(self.patches), len(self._rule_rows) if elastic is not None else 0
+        parts = [sp.csr_array(np.ones((1, m))), self._packing]
+        parts += [sp.csr_array(row[None, :]) for row, _ in self._rule_rows]
+        matrix = sp.vstack(parts, format="csc")
+        rows = matrix.shape[0]
+        if extra:
+            first = rows - extra
+            slack = sp.csc_array(
+                (np.ones(extra), (np.arange(first, rows), np.arange(extra))), shape=(rows, extra)
+            )
+            matrix = sp.hstack([matrix, slack], format="csc")
+        lower = np.full(rows, -highspy.kHighsInf)
+        upper = np.ones(rows)
+        upper[0] = self.areas
+        for place, (_, least) in enumerate(self._rule_rows, rows - len(self._rule_rows)):
+            lower[place], upper[place] = least, highspy.kHighsInf
+        lp = highspy.HighsLp()
+        lp.num_col_, lp.num_row_ = m + extra, rows
+        cost = self.value if worth else np.zeros(m)
+        lp.col_cost_ = np.concatenate([cost, np.full(extra, -(elastic or 0.0))])
+        lp.col_lower_ = np.zeros(m + extra)
+        lp.col_upper_ = np.concatenate([np.ones(m), np.full(extra, highspy.kHighsInf)])
+        lp.row_lower_, lp.row_upper_ = lower, upper
+        lp.a_matrix_.format_ = highspy.MatrixFormat.kColwise
+        lp.a_matrix_.start_ = matrix.indptr.astype(np.int32)
+        lp.a_matrix_.index_ = matrix.indices.astype(np.int32)
+        lp.a_matrix_.value_ = matrix.data.astype(np.float64)
+        lp.sense_ = highspy.ObjSense.kMaximize
+        if whole:
+            lp.integrality_ = [highspy.HighsVarType.kInteger] * m
+        highs = highspy.Highs()
+        for name, value in (("output_flag", False), ("threads", 1), ("random_seed", self.field.limits.seed)):
+            highs.setOptionValue(name, value)
+        _told(highs.passModel(lp))
+        return highs
+
+    def relaxed(self, tick: Tick | None = None) -> Relaxed:
+        """The programme with parts of areas; rules that cannot be met are missed at a high price."""
+        m, n = len(self.patches), len(self.field.effort.cells)
+        dear = 10.0 * (float(np.sort(self.value)[-max(self.areas, 1) :].sum()) + 1.0)
+        highs = self._model(False, dear)
+        _run(highs, tick)
+        if highs.getModelStatus() != highspy.HighsModelStatus.kOptimal:
+            raise RasdError(f"The linear programme ended with {highs.getModelStatus()}.")
+        answer = highs.getSolution()
+        duals = np.abs(np.array(answer.row_dual))
+        cell = np.zeros(n)
+        for dual, alike in zip(duals[1 : 1 + len(self._alike)], self._alike, strict=True):
+            if dual > 0:
+                cell[alike] = dual / len(alike)
+        missed = float(np.array(answer.col_value)[m:].sum())
+        value = highs.getObjectiveValue() + dear * missed
+        # Of a column that is not in the basis the dual is its reduced cost, as HiGHS signs it.
+        reduced = np.array(answer.col_dual)[:m]
+        return Relaxed(value + sum(p.value for p in self.pinned), cell, float(duals[0]), reduced, missed)
+
+    def solve(
+        self, gap: float, tick: Tick | None = None, start: Sequence[int] = (), worth: bool = True
+    ) -> Solved:
+        """The best choice; ``start`` is one that is known. Without ``worth``, any that meets the rules."""
+        fixed = sum(p.value for p in self.pinned)
+        if not self.patches or self.areas < 1:
+            met = all(least <= 1e-9 for _, least in self._rule_rows)
+            return Solved(() if met else None, fixed, fixed, "optimal")
+        highs = self._model(True, None, worth)
+        for name, value in (
+            ("mip_rel_gap", gap),
+            ("mip_abs_gap", 1e-7),
+            ("mip_max_nodes", NODES),
+            ("time_limit", SECONDS),
+        ):
+            highs.setOptionValue(name, value)
+        if len(start):
+            solution = highspy.HighsSolution()
+            taken = np.zeros(len(self.patches))
+            taken[list(start)] = 1.0
+            solution.col_value = taken.tolist()
+            highs.setSolution(solution)
+        _run(highs, tick)
+        status = highs.getModelStatus()
+        if status in (
+            highspy.HighsModelStatus.kInfeasible,
+            highspy.HighsModelStatus.kUnboundedOrInfeasible,
+        ):
+            return Solved(None, 0.0, 0.0, "infeasible")
+        info = highs.getInfo()
+        if info.primal_solution_status != 2:
+            raise RasdError(f"The choice of areas ended with {status}; ask for fewer areas or fewer cells.")
+        values = np.array(highs.getSolution().col_value)
+        chosen = tuple(np.flatnonzero(values > 0.5).tolist())
+        total = float(self.value[list(chosen)].sum())
+        names = {
+            highspy.HighsModelStatus.kOptimal: "optimal",
+            highspy.HighsModelStatus.kTimeLimit: "time",
+            highspy.HighsModelStatus.kSolutionLimit: "nodes",
+        }
+        bound = max(float(info.mip_dual_bound), total) if worth else total
+        return Solved(chosen, total + fixed, bound + fixed, names.get(status, str(status)))
+
+
+def _run(highs: highspy.Highs, tick: Tick | None) -> None:
+    """Solve; ``tick`` is asked while it goes on, and what it raises is raised here."""
+    stopped: list[BaseException] = []
+
+    def ask(event: highspy.HighsCallbackEvent) -> None:
+        if tick is None or stopped:
+            event.interrupt(bool(stopped))
+            return
+        try:
+            tick(0.0)
+        except BaseException as error:
+            stopped.append(error)
+            event.interrupt()
+
+    if tick is not None:
+        for signal in (highs.cbMipInterrupt, highs.cbSimplexInterrupt, highs.cbIpmInterrupt):
+            signal += ask
+    _told(highs.run())
+    if stopped:
+        raise stopped[0]
+
+
+def _told(status: highspy.HighsStatus) -> None:
+    if status == highspy.HighsStatus.kError:
+        raise RasdError("HiGHS refused the choice of areas; please report this with the terms used.")
