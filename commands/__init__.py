@@ -1,6 +1,7 @@
 """The commands of ``./rasd``: one module each, with ``register``."""
 
 from commands import (
+    campaign,
     density,
     export,
     exposure,
@@ -26,4 +27,5 @@ MODULES = (
     incidents,
     density,
     exposure,
+    campaign,
 )

@@ -23,7 +23,7 @@ from geo.cells import from_text, parents, resolutions
 from geo.clashes import ClashError, Clashing
 from geo.errors import InputError
 from geo.patches import Limits
-from geo.remarks import Named, Remark, Value, decided
+from geo.remarks import Named, Remark, caution, decided
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -143,21 +143,32 @@ def _places(ground: Terrain, texts: tuple[str, ...], what: str, *, exact: bool =
 
 
 def told_clash(error: ClashError, rules: Rules, ground: Terrain) -> CampaignClash:
-    """The same clash with names instead of positions."""
-    return CampaignClash(str(error), tuple(_told(rule, rules, ground) for rule in error.rules), error.proven)
+    """The same clash with names instead of positions; a last remark says when it is not proven."""
+    told = [_told(rule, rules, ground) for rule in error.rules]
+    if not error.proven:
+        told.append(caution("clash_unproven"))
+    return CampaignClash(str(error), tuple(told), error.proven)
 
 
 def _told(rule: Clashing, rules: Rules, ground: Terrain) -> Remark:
-    values: dict[str, Value] = {}
     if rule.code in ("clash_each_group", "clash_group_closed", "clash_least_share"):
-        name = ground.names[rules.groups[rule.number]]
-        values["municipality"] = Named(name.ar or None, name.en or None)
-    elif rule.code.startswith("clash_must"):
-        values["cell"] = rules.must[rule.number]
-    elif rule.number >= 0:
-        values["area"] = rule.number + 1
-    if rule.code == "clash_least_share":
-        values["percent"] = round(100 * rule.value, 1)
-    elif rule.code in ("clash_areas", "clash_pinned_many"):
-        values["areas"] = int(rule.value)
-    return Remark(rule.code, tuple(values.items()), caution=True)
+        found = ground.names[rules.groups[rule.number]]
+        name = Named(found.ar or None, found.en or None)
+        if rule.code == "clash_each_group":
+            return caution("clash_each_group", municipality=name)
+        if rule.code == "clash_group_closed":
+            return caution("clash_group_closed", municipality=name)
+        return caution("clash_least_share", municipality=name, percent=round(100 * rule.value, 1))
+    place, areas = rule.number + 1, int(rule.value)
+    cell = rules.must[rule.number] if rule.code.startswith("clash_must") else ""
+    return {
+        "clash_must": caution("clash_must", cell=cell),
+        "clash_must_closed": caution("clash_must_closed", cell=cell),
+        "clash_must_far": caution("clash_must_far", cell=cell),
+        "clash_pinned_closed": caution("clash_pinned_closed", area=place),
+        "clash_pinned_far": caution("clash_pinned_far", area=place),
+        "clash_pinned_apart": caution("clash_pinned_apart", area=place),
+        "clash_pinned_overlap": caution("clash_pinned_overlap", area=place),
+        "clash_pinned_many": caution("clash_pinned_many", pinned=areas),
+        "clash_areas": caution("clash_areas", areas=areas),
+    }[rule.code]

@@ -21,7 +21,7 @@ from data.analyses.targets import Places, Targets
 from data.analyses.terrain import Terrain
 from data.analyses.volunteers import WALK_MINUTES_KM, volunteering
 from data.plan import TARGETS, CampaignTerms
-from geo.hitrates import TYPES, HitRates
+from geo.hitrates import HitRates
 from geo.remarks import Remark, caution, decided
 from geo.worth import Rounds, Sites, Worth, hop_km, worth
 from geo.yields import paced
@@ -158,7 +158,7 @@ def _pass_hours(
         said = [decided("campaign_road_km")]
     else:
         km = ground.km2 * np.array(STREET_KM)[cell_type]
-        values = {f"{name}_km": STREET_KM[place] for place, name in enumerate(TYPES)}
-        said = [caution("campaign_street_km", **values)]
+        quiet, middle, busy = STREET_KM
+        said = [caution("campaign_street_km", quiet=quiet, middle=middle, busy=busy)]
     # At least once across: a cell without a street is crossed all the same.
     return np.maximum(km, hop_km(ground.km2)) * terms.minutes_km / 60, said

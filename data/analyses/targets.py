@@ -312,5 +312,14 @@ def _together(one: Places, other: Places) -> Places:
 
 def told_targets(found: Targets) -> tuple[Remark, ...]:
     """What was counted, for the reader."""
-    kinds = {name: int((found.places.target == name).sum()) for name in ("overdue", "open", "chronic")}
-    return (decided("campaign_targets", **kinds, new=round(float(found.expected.sum())), days=found.window),)
+    places = found.places.target
+    return (
+        decided(
+            "campaign_targets",
+            overdue=int((places == "overdue").sum()),
+            open=int((places == "open").sum()),
+            chronic=int((places == "chronic").sum()),
+            new=round(float(found.expected.sum())),
+            days=found.window,
+        ),
+    )
