@@ -11,6 +11,8 @@ Caveat: a heuristic; that enough good areas were grown is judged by the linear p
 from __future__ import annotations
 
 import heapq
+from collections.abc import Iterable
+from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
@@ -19,8 +21,15 @@ import scipy.sparse as sp
 from geo.patches import Field, Floats, Ints, Patch, least_perimeter
 
 LEVELS = 24  # prices for which the best use of each cell is kept
-MOVES = 12  # changes at the rim between two exact looks
-ROUNDS = 6  # exact looks without gain before the rim is left alone
+MOVES = 16  # changes at the rim between two exact looks, halved after each that brings nothing
+IDLE = 4  # exact looks without gain after which the rim is left alone
+LEAST = lru_cache(maxsize=None)(least_perimeter)
+#: Of a mask of six neighbours: how many are members, and in how many arcs they lie.
+COUNT = [mask.bit_count() for mask in range(64)]
+ARCS = [
+    1 if mask == 63 else sum(mask >> turn & 1 and not mask >> (turn - 1) % 6 & 1 for turn in range(6))
+    for mask in range(64)
+]
 
 
 class Prices:
@@ -55,25 +64,122 @@ class Prices:
         return int(np.argmin(np.abs(np.log(self.price / price))))
 
 
+class Shape:
+    """A set of cells that grows and shrinks one cell at a time, with its sums at hand.
+
+    A cell's mask has a bit for each of its six neighbours that is a member; one table then
+    tells their number and in how many arcs they lie.
+    """
+
+    __slots__ = ("edges", "entering", "km2", "mask", "members", "room", "size", "web")
+
+    def __init__(self, web: Web, start: Iterable[int]) -> None:
+        self.web = web
+        self.members: set[int] = set()
+        self.mask: dict[int, int] = {}
+        self.size = self.edges = 0
+        self.entering = self.room = self.km2 = 0.0
+        for cell in start:
+            self.add(cell)
+
+    def add(self, cell: int) -> None:
+        self.members.add(cell)
+        mask = self.mask
+        self.edges += 6 - 2 * COUNT[mask.setdefault(cell, 0)]
+        for other, bit in self.web.links[cell]:
+            mask[other] = mask.get(other, 0) | bit
+        self._sum(cell, 1)
+
+    def remove(self, cell: int) -> None:
+        self.members.discard(cell)
+        mask = self.mask
+        self.edges += 2 * COUNT[mask[cell]] - 6
+        for other, bit in self.web.links[cell]:
+            mask[other] ^= bit
+            if not mask[other] and other not in self.members:
+                del mask[other]
+        if not mask[cell]:
+            del mask[cell]
+        self._sum(cell, -1)
+
+    def _sum(self, cell: int, sign: int) -> None:
+        web = self.web
+        self.size += sign
+        self.entering += sign * web.enter[cell]
+        self.room += sign * web.capacity[cell]
+        self.km2 += sign * web.km2[cell]
+
+    def rim(self) -> list[int]:
+        """Cells that touch it."""
+        members = self.members
+        return [cell for cell in self.mask if cell not in members]
+
+    def border(self) -> list[int]:
+        """Members that touch others."""
+        mask = self.mask
+        return [cell for cell in self.members if mask[cell] != 63]
+
+    def round_after(self, cell: int, adds: bool) -> bool:
+        """Compact enough once this cell is in, or out."""
+        count = COUNT[self.mask[cell]]
+        sign = 1 if adds else -1
+        edges = self.edges + sign * (6 - 2 * count)
+        return LEAST(self.size + sign) >= self.web.compactness * edges
+
+    def fits(self, cell: int) -> bool:
+        """Small enough, and entered in time, once this cell is in."""
+        web, size = self.web, self.size + 1
+        return (
+            size <= web.most_cells
+            and self.km2 + web.km2[cell] <= web.most_km2
+            and (self.entering + web.enter[cell]) * size <= self.room + web.capacity[cell]
+        )
+
+    @property
+    def array(self) -> Ints:
+        return np.array(sorted(self.members), np.int64)
+
+
+class Web:
+    """What shapes look up of a field, as plain lists: a cell at a time, these are faster than arrays."""
+
+    def __init__(self, field: Field) -> None:
+        limits, n = field.limits, len(field.effort.cells)
+        back = {
+            (cell, other): turn
+            for cell, row in enumerate(field.ring.tolist())
+            for turn, other in enumerate(row)
+        }
+        self.links = [
+            [(other, 1 << back[other, cell]) for other in near] for cell, near in enumerate(field.near)
+        ]
+        self.enter: list[float] = field.effort.enter.tolist()
+        self.capacity: list[float] = limits.capacity.tolist()
+        self.km2: list[float] = (np.zeros(n) if limits.km2 is None else limits.km2).tolist()
+        self.most_km2 = np.inf if limits.most_km2 is None else limits.most_km2
+        self.most_cells, self.compactness = field.most_cells, limits.compactness
+
+
 class Grower:
     """Grows areas in a field; ``dual`` (n,) is what a cell costs because others want it as well."""
 
     def __init__(self, field: Field) -> None:
         self.field = field
         self.prices = Prices(field)
-        self.dual: Floats = np.zeros(len(field.effort.cells))
+        self.web = Web(field)
         n = len(field.effort.cells)
+        self.dual: Floats = np.zeros(n)
         rows, turns = np.nonzero(field.joined)
         near = sp.csr_array((np.ones(len(rows)), (rows, field.ring[rows, turns])), shape=(n, n))
         # The mean over a cell and its neighbours, applied twice: what lies around.
         weights = 1.0 / (1.0 + np.asarray(near.sum(axis=1)).ravel())
         self._mean = sp.diags_array(weights) @ (near + sp.eye_array(n))
-        self._rings: list[list[int]] = np.where(field.joined, field.ring, -1).tolist()
-        self._enter: list[float] = field.effort.enter.tolist()
-        self._capacity: list[float] = field.limits.capacity.tolist()
-        km2 = field.limits.km2
-        self._km2: list[float] = np.zeros(n).tolist() if km2 is None else km2.tolist()
-        self._most_km2 = np.inf if field.limits.most_km2 is None else field.limits.most_km2
+        self._scores: dict[tuple[int, float], tuple[list[float], list[float], float]] = {}
+
+    def costs(self, dual: Floats) -> None:
+        """What cells cost from now on."""
+        self.dual = dual
+        self._scores.clear()
 
     def around(self, price: float) -> Floats:
         """Surplus of a cell and what lies around it at a price, duals taken off, (n,)."""
@@ -82,7 +188,18 @@ class Grower:
         smooth[~self.field.open] = -np.inf
         return smooth
 
-    def grow(self, start: list[int], price: float, reach: float, round_: float) -> set[int]:
+    def _score(self, price: float, reach: float) -> tuple[list[float], list[float], float]:
+        """Of each cell, how much it is wanted and its hours; and the mean surplus of the good ones."""
+        level = self.prices.level(price)
+        if (level, reach) not in self._scores:
+            own = self.prices.surplus[level] - self.dual
+            score = own + reach * (self._mean @ (self._mean @ np.maximum(own, 0.0)))
+            good = own[own > 0]
+            mean = float(good.mean()) if len(good) else 1.0
+            self._scores[level, reach] = (score.tolist(), self.prices.hours[level].tolist(), mean)
+        return self._scores[level, reach]
+
+    def grow(self, start: Iterable[int], price: float, reach: float, round_: float) -> Shape:
         """An area from ``start`` (connected) that fills its hours at a price.
 
         Parameters
@@ -90,147 +207,100 @@ class Grower:
         reach : weight of what lies around a cell. round_ : weight of each neighbour that is a
             member already, in mean surpluses of the places worth going to.
         """
-        level = self.prices.level(price)
-        own = self.prices.surplus[level] - self.dual
-        score = own + reach * (self._mean @ (self._mean @ np.maximum(own, 0.0)))
-        good = own[own > 0]
-        bonus = round_ * (float(good.mean()) if len(good) else 1.0)
-        return self._spread(start, score.tolist(), self.prices.hours[level].tolist(), bonus)
-
-    def _spread(self, start: list[int], score: list[float], hours: list[float], bonus: float) -> set[int]:
-        field, rings, enter, capacity = self.field, self._rings, self._enter, self._capacity
-        least = field.limits.compactness
-        members = set(start)
-        size, edges = len(members), field.perimeter(np.array(start, np.int64))
-        entering, filled = sum(enter[m] for m in start), sum(hours[m] for m in start)
-        room, km2 = sum(capacity[m] for m in start), sum(self._km2[m] for m in start)
-        heap: list[tuple[float, int, int]] = []
-        waiting: dict[int, int] = {}
-        late: list[tuple[float, int, int]] = []
-
-        def offer(cell: int) -> None:
-            for other in rings[cell]:
-                if other >= 0 and other not in members:
-                    count, arcs = arc(rings[other], members)
-                    waiting[other] = count
-                    if arcs == 1:
-                        heapq.heappush(heap, (-(score[other] + bonus * (count - 2)), other, count))
-
-        for cell in sorted(members):
-            offer(cell)
-        while heap and filled < room / size and size < field.most_cells:
+        score, hours, mean = self._score(price, reach)
+        bonus = round_ * mean
+        shape = Shape(self.web, start)
+        mask, members = shape.mask, shape.members
+        filled = sum(hours[cell] for cell in members)
+        heap = [(-score[c] - bonus * COUNT[mask[c]], c, mask[c]) for c in shape.rim() if ARCS[mask[c]] == 1]
+        heapq.heapify(heap)
+        # Cells that would make the area too ragged for now, by their number of member neighbours.
+        late: list[list[tuple[float, int, int]]] = [[] for _ in range(7)]
+        while heap and filled * shape.size < shape.room:
             best = heapq.heappop(heap)
-            cell = best[1]
-            if cell in members or waiting[cell] != best[2]:
-                continue  # said again since, with another number of neighbours
-            around = edges + 6 - 2 * best[2]
-            if entering + enter[cell] > (room + capacity[cell]) / (size + 1):
+            cell, seen = best[1], best[2]
+            if mask[cell] != seen or cell in members or not shape.fits(cell):
+                continue  # when its mask has changed it was offered again
+            if not shape.round_after(cell, True):
+                late[COUNT[seen]].append(best)
                 continue
-            if km2 + self._km2[cell] > self._most_km2:
-                continue
-            if least_perimeter(size + 1) < least * around:
-                late.append(best)
-                continue
-            members.add(cell)
-            size, edges = size + 1, around
-            entering, filled = entering + enter[cell], filled + hours[cell]
-            room, km2 = room + capacity[cell], km2 + self._km2[cell]
-            offer(cell)
-            # A rounder area may hold what would have made a smaller one too ragged.
-            for one in late:
-                heapq.heappush(heap, one)
-            late.clear()
-        return members
+            shape.add(cell)
+            filled += hours[cell]
+            for other, _ in self.web.links[cell]:
+                if other not in members and ARCS[mask[other]] == 1:
+                    heapq.heappush(heap, (-score[other] - bonus * COUNT[mask[other]], other, mask[other]))
+            for waiting in late:
+                if waiting and shape.round_after(waiting[0][1], True):
+                    for one in waiting:
+                        heapq.heappush(heap, one)
+                    waiting.clear()
+        return shape
 
-    def polish(self, members: set[int], keep: frozenset[int] = frozenset()) -> Patch | None:
+    def polish(self, shape: Shape, keep: frozenset[int] = frozenset()) -> Patch | None:
         """Mend the rim while that brings more; ``keep`` stays. None when it fits no limit."""
         field = self.field
         best, best_worth, idle = None, -np.inf, 0
-        now = set(members)
-        while idle < ROUNDS:
-            array = np.array(sorted(now), np.int64)
-            patch = field.patch(array)
-            if patch is None:
-                if not self._rounder(now, keep):
-                    break
-                idle += 1
-                continue
-            worth = patch.value - float(self.dual[array].sum())
-            if worth > best_worth + 1e-9:
-                best, best_worth, idle = patch, worth, 0
+        while True:
+            array = shape.array
+            fair = field.small(array) and LEAST(shape.size) >= self.web.compactness * shape.edges - 1e-9
+            spent = field.spend(array, shape.room / shape.size) if fair else None
+            worth = spent[0] - float(self.dual[array].sum()) if spent else -np.inf
+            if worth > best_worth * (1 + 1e-6 * np.sign(best_worth)):
+                best, best_worth, idle = array, worth, 0
             else:
                 idle += 1
-            spent = field.spend(array, patch.capacity)
-            price = spent[2] if spent else 0.0
-            if not self._mend(
-                now, keep, price, patch.capacity, MOVES if idle == 0 else max(1, MOVES >> idle)
-            ):
+            if idle > IDLE:
                 break
-        return best
+            moved = self._mend(shape, keep, spent[2], MOVES >> idle) if spent else self._rounder(shape, keep)
+            if not moved:
+                break
+        return None if best is None else field.patch(best)
 
-    def _mend(self, members: set[int], keep: frozenset[int], price: float, hours: float, moves: int) -> bool:
+    def _mend(self, shape: Shape, keep: frozenset[int], price: float, moves: int) -> bool:
         """Up to so many additions and removals of rim cells that pay at a price."""
-        field, rings = self.field, self._rings
         level = self.prices.level(price)
-        own = self.prices.value[level] - price * self.prices.hours[level] - self.dual
-        array = np.array(sorted(members), np.int64)
-        edges = field.perimeter(array)
-        km2 = sum(self._km2[m] for m in members)
-        entering = sum(self._enter[m] for m in members)
-        rim = {o for m in members for o in rings[m] if o >= 0 and o not in members}
-        edge = [m for m in members if m not in keep and any(o < 0 or o not in members for o in rings[m])]
-        size = len(members)
+        rim, border = shape.rim(), shape.border()
+        cells = np.array(rim + border, np.int64)
+        own = self.prices.value[level, cells] - price * self.prices.hours[level, cells] - self.dual[cells]
         # A cell nearer to the base gives the whole area more hours, a farther one fewer.
-        shift = price / size
-        plans = [(float(own[c]) + shift * (self._capacity[c] - hours), c, True) for c in rim]
-        plans += [(-float(own[c]) - shift * (self._capacity[c] - hours), c, False) for c in edge]
+        own += price * (self.field.limits.capacity[cells] / shape.size - shape.room / shape.size**2)
+        own[len(rim) :] *= -1
+        pays = np.flatnonzero(own > 1e-9)
         done = 0
-        for gain, cell, adds in sorted(plans, key=lambda p: (-p[0], p[1])):
-            if gain <= 1e-9 or done >= moves:
+        for place in pays[np.lexsort((cells[pays], -own[pays]))].tolist():
+            cell, adds = int(cells[place]), place < len(rim)
+            if done >= max(moves, 1):
                 break
-            count, arcs = arc(rings[cell], members)
-            if arcs != 1 or (not adds and count == 6) or (not adds and len(members) == 1):
+            mask = shape.mask.get(cell, 0)
+            if ARCS[mask] != 1 or (not adds and (mask == 63 or cell in keep or shape.size == 1)):
                 continue
-            change = 6 - 2 * count if adds else 2 * count - 6
-            number = len(members) + (1 if adds else -1)
-            if least_perimeter(number) < field.limits.compactness * (edges + change):
+            if not shape.round_after(cell, adds) or (adds and not shape.fits(cell)):
                 continue
-            if adds and (
-                number > field.most_cells
-                or km2 + self._km2[cell] > self._most_km2
-                or entering + self._enter[cell] > hours
-            ):
-                continue
-            members.symmetric_difference_update((cell,))
-            sign = 1 if adds else -1
-            edges, done = edges + change, done + 1
-            km2, entering = km2 + sign * self._km2[cell], entering + sign * self._enter[cell]
+            if adds:
+                shape.add(cell)
+            else:
+                shape.remove(cell)
+            done += 1
         return done > 0
 
-    def _rounder(self, members: set[int], keep: frozenset[int]) -> bool:
-        """Fill one bay or cut one spur, or give up one rim cell when that is all there is to do."""
-        rings = self._rings
-        small = self.field.small(np.array(sorted(members), np.int64))
-        bays = []
-        if small and len(members) < self.field.most_cells:
-            rim = {o for m in members for o in rings[m] if o >= 0 and o not in members}
-            bays = sorted(
-                (-c, cell) for cell in rim for c, a in [arc(rings[cell], members)] if a == 1 and c >= 4
-            )
+    def _rounder(self, shape: Shape, keep: frozenset[int]) -> bool:
+        """Fill one bay or cut one spur, of what makes an area ragged, too large or too long to enter."""
+        mask = shape.mask
+        bays = [(-COUNT[mask[c]], c) for c in shape.rim() if ARCS[mask[c]] == 1 and COUNT[mask[c]] >= 4]
+        bays = [one for one in bays if shape.fits(one[1])]
         if bays:
-            members.add(bays[0][1])
+            shape.add(min(bays)[1])
             return True
-        spurs = sorted(
-            (c, m) for m in members if m not in keep for c, a in [arc(rings[m], members)] if a == 1 and c < 6
-        )
-        if not spurs or len(members) == 1:
+        free = [c for c in shape.border() if c not in keep and ARCS[mask[c]] == 1]
+        if not free or shape.size == 1:
             return False
-        members.discard(spurs[0][1])
+        shape.remove(min((COUNT[mask[c]], c) for c in free)[1])
         return True
 
-    def joined_path(self, start: int, goals: set[int]) -> list[int] | None:
+    def path(self, start: int, goals: set[int]) -> list[int] | None:
         """The way from a cell to the nearest of ``goals`` that is quickest to enter, or None."""
-        best = {start: self._enter[start]}
+        enter = self.web.enter
+        best = {start: enter[start]}
         back: dict[int, int] = {}
         heap = [(best[start], start)]
         while heap:
@@ -238,24 +308,16 @@ class Grower:
             if cost > best[cell]:
                 continue
             if cell in goals:
-                path = [cell]
-                while path[-1] != start:
-                    path.append(back[path[-1]])
-                return path
+                way = [cell]
+                while way[-1] != start:
+                    way.append(back[way[-1]])
+                return way
             for other in self.field.near[cell]:
-                further = cost + self._enter[other]
+                further = cost + enter[other]
                 if further <= self.field.most_hours and further < best.get(other, np.inf):
                     best[other], back[other] = further, cell
                     heapq.heappush(heap, (further, other))
         return None
-
-
-def arc(ring: list[int], members: set[int]) -> tuple[int, int]:
-    """How many of the six neighbours (going round) are members, and in how many arcs they lie."""
-    inside = [other in members for other in ring]
-    arcs = sum(inside[turn] and not inside[turn - 1] for turn in range(6))
-    count = sum(inside)
-    return count, arcs if count < 6 else 1
 
 
 def spaced(

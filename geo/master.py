@@ -68,6 +68,15 @@ class Solved:
     status: str
 
 
+class Silent(highspy.Highs):
+    """HiGHS that writes nothing: else it greets on standard output, where a command's JSON goes."""
+
+    def enableCallbacks(self) -> None:
+        # Called by the constructor, and the first to write: there is no earlier place to say so.
+        self.setOptionValue("output_flag", False)
+        super().enableCallbacks()
+
+
 class Master:
     """The programme over the candidates that are not pinned.
 
@@ -150,8 +159,8 @@ class Master:
         lp.sense_ = highspy.ObjSense.kMaximize
         if whole:
             lp.integrality_ = [highspy.HighsVarType.kInteger] * m
-        highs = highspy.Highs()
-        for name, value in (("output_flag", False), ("threads", 1), ("random_seed", self.field.limits.seed)):
+        highs = Silent()
+        for name, value in (("threads", 1), ("random_seed", self.field.limits.seed)):
             highs.setOptionValue(name, value)
         _told(highs.passModel(lp))
         return highs

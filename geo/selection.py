@@ -147,6 +147,13 @@ class _Pool:
         self.field = field
         self.patches: list[Patch] = list(pinned)
         self._known: set[bytes] = set()
+        self._grown: set[frozenset[int]] = set()
+
+    def fresh(self, members: set[int]) -> bool:
+        """Not grown before, however it was mended then."""
+        before = len(self._grown)
+        self._grown.add(frozenset(members))
+        return len(self._grown) > before
 
     def add(self, patch: Patch | None) -> bool:
         if patch is None or (key := patch.members.tobytes()) in self._known:
@@ -184,7 +191,7 @@ def _first(field: Field, grower: Grower, pool: _Pool, price: float, say: Tick) -
     for number, cell in enumerate(must):
         pool.add(field.patch(np.array([cell], np.int64)))
         for other in must[:number]:
-            path = grower.joined_path(cell, {other})
+            path = grower.path(cell, {other})
             if path:
                 _try(grower, pool, path, price, frozenset((cell, other)))
     keep = set(must)
@@ -199,8 +206,9 @@ def _try(grower: Grower, pool: _Pool, start: list[int], price: float, keep: froz
     found = 0
     for times in PRICES:
         for reach, round_ in SHAPES:
-            grown = grower.grow(start, price * times, reach, round_)
-            found += pool.add(grower.polish(grown, keep))
+            shape = grower.grow(start, price * times, reach, round_)
+            if pool.fresh(shape.members):
+                found += pool.add(grower.polish(shape, keep))
     return found
 
 
@@ -215,12 +223,12 @@ def _generate(field: Field, grower: Grower, pool: _Pool, price: float, say: Tick
         if relaxed.value < before * (1 + 5e-4) and relaxed.missed < 1e-6:
             break
         before = relaxed.value
-        grower.dual = relaxed.cell
+        grower.costs(relaxed.cell)
         seeds = spaced(grower.around(price), field.near, 2, 8 * field.limits.areas).tolist()
         seeds = list(dict.fromkeys((*_anchors(field), *seeds)))
         if not sum(_try(grower, pool, [seed], price, frozenset()) for seed in seeds):
             break
-    grower.dual = np.zeros(len(field.effort.cells))
+    grower.costs(np.zeros(len(field.effort.cells)))
 
 
 def choose(
@@ -258,7 +266,7 @@ def choose(
         patches=tuple(chosen),
         objective=objective,
         bound=bound,
-        gap=1 - objective / bound if bound > 0 else 0.0,
+        gap=max(0.0, 1 - objective / bound) if bound > 0 else 0.0,
         free_bound=max(free_bound(effort, limits)[0], objective),
         candidates=len(given.patches),
         complete=given.complete,
