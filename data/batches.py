@@ -24,6 +24,18 @@ def find_or_create_source(conn: Connection, territory_id: int, code: str, title:
     )
 
 
+def first_of_file(conn: Connection, source_id: int, file_digest: str, *, before: int) -> int | None:
+    """The first batch of a source that read this very file, earlier than ``before``; None if none did."""
+    # A scan of `batch`: one row a file.
+    found = conn.scalar(
+        text(
+            "SELECT min(id) FROM batch WHERE source_id = :source AND file_digest = :digest AND id < :before"
+        ),
+        {"source": source_id, "digest": file_digest, "before": before},
+    )
+    return None if found is None else int(found)
+
+
 def begin(
     conn: Connection,
     *,

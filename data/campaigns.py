@@ -19,6 +19,7 @@ from sqlalchemy import Connection, text
 
 from data import territories
 from data.plan import CampaignPlan, from_json
+from data.visits import unknown_campaign
 from geo.errors import InputError, StoreError
 
 Status = Literal["proposed", "approved", "running", "done", "withdrawn"]
@@ -250,7 +251,7 @@ def get(conn: Connection, campaign_id: int, version: int | None = None) -> Saved
         {"id": campaign_id, "version": version},
     ).one_or_none()
     if row is None:
-        raise _unknown(campaign_id)
+        raise unknown_campaign(campaign_id)
     if row.version is None:
         raise InputError(
             f"Campaign {campaign_id} has versions 1 to {row.latest}; there is no version {version}."
@@ -326,7 +327,7 @@ def history(conn: Connection, campaign_id: int) -> History:
         {"id": campaign_id},
     ).all()
     if not versions:
-        raise _unknown(campaign_id)
+        raise unknown_campaign(campaign_id)
     events = conn.execute(
         text(
             """SELECT seq, status, version, coalesce(note, '') AS note, at
@@ -387,7 +388,7 @@ def _locked(conn: Connection, campaign_id: int) -> Any:
         {"id": campaign_id},
     ).one_or_none()
     if row is None:
-        raise _unknown(campaign_id)
+        raise unknown_campaign(campaign_id)
     return row
 
 
@@ -442,7 +443,3 @@ def _title(title: str) -> str:
 def _storable(said: str) -> str:
     """Without NUL, which PostgreSQL cannot hold."""
     return said.replace("\x00", "␀")
-
-
-def _unknown(campaign_id: int) -> InputError:
-    return InputError(f"There is no saved campaign {campaign_id}; see ./rasd campaign list.")

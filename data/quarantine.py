@@ -18,6 +18,7 @@ from typing import Any
 import polars as pl
 from sqlalchemy import Connection, text
 
+from data.copying import copy_frame
 from data.sheets import CsvSheet, XlsxSheet
 from geo.errors import InputError
 
@@ -108,6 +109,42 @@ def rows(
         )
         for row in found
     ]
+
+
+def keep_refused(
+    conn: Connection, batch_id: int, source_id: int, refused: pl.DataFrame, arrived: list[str]
+) -> None:
+    """Keep refused rows once, for sources whose rows are not reports; the caller commits.
+
+    The same row refused again moves to this batch; a row whose reference has ``arrived`` by
+    now is settled.
+
+    Parameters
+    ----------
+    refused : ``QUARANTINE_SCHEMA`` of ``data/copying.py``.
+    """
+    # All three are served by ix_quarantine_batch_id.
+    if arrived:
+        conn.execute(
+            text(
+                """UPDATE quarantine q SET resolved_by = :batch FROM batch b
+                   WHERE q.resolved_by IS NULL AND b.id = q.batch_id AND b.source_id = :source
+                     AND q.reference = ANY(:arrived)"""
+            ),
+            {"batch": batch_id, "source": source_id, "arrived": arrived},
+        )
+    if refused.is_empty():
+        return
+    conn.execute(
+        text(
+            """DELETE FROM quarantine q USING batch b
+               WHERE b.id = q.batch_id AND b.source_id = :source AND q.resolved_by IS NULL
+                 AND q.digest = ANY(:digests)"""
+        ),
+        {"source": source_id, "digests": refused["digest"].to_list()},
+    )
+    frame = refused.with_columns(pl.lit(batch_id, pl.Int32).alias("batch_id"))
+    copy_frame(conn, "quarantine", frame, jsonb=("details", "row"))
 
 
 def export(conn: Connection, path: Path, batch_id: int | None = None, open_only: bool = True) -> int:

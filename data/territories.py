@@ -68,7 +68,8 @@ SELECT t.id, t.code, t.name_ar, t.name_en, t.timezone, t.simulated, t.data_versi
        ST_XMin(t.study_area) AS west, ST_YMin(t.study_area) AS south,
        ST_XMax(t.study_area) AS east, ST_YMax(t.study_area) AS north,
        (SELECT max(r.opened_at) FROM report r WHERE r.territory_id = t.id) AS newest_report,
-       (SELECT coalesce(sum(b.accepted), 0) FROM batch b WHERE b.territory_id = t.id) AS reports,
+       (SELECT coalesce(sum(b.accepted), 0) FROM batch b
+          WHERE b.territory_id = t.id AND b.profile <> 'visits') AS reports,
        (SELECT coalesce(jsonb_object_agg(a.level, a.n), '{}'::jsonb)
           FROM (SELECT level, count(*) AS n FROM area
                 WHERE territory_id = t.id AND valid_to IS NULL GROUP BY level) a) AS areas

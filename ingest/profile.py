@@ -10,6 +10,7 @@ do not matter.
 from __future__ import annotations
 
 import fnmatch
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -335,6 +336,17 @@ def _detection(
     missing = [name for name in profile.columns if name not in mapping]
     reason = f"{why} ({len(used)} of {len(columns)} columns mapped, {len(personal)} personal)."
     return Detection(profile, mapping, unmatched, missing, reason)
+
+
+def matched(columns: list[str], headers: Mapping[str, Sequence[str]]) -> dict[str, str]:
+    """The column of each field whose header is one of the field's names, as profiles compare them."""
+    keyed = _keyed(columns)
+    mapping: dict[str, str] = {}
+    for field, names in headers.items():
+        column = next((keyed[key] for name in names if (key := header_key(name)) in keyed), None)
+        if column is not None and column not in mapping.values():
+            mapping[field] = column
+    return mapping
 
 
 def _keyed(columns: list[str]) -> dict[str, str]:

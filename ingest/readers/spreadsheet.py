@@ -45,6 +45,7 @@ class SheetTable(Table):
         self._done = 0
         self._total = 0
         self._errors = 0
+        self.sheets: tuple[str, ...] = ()  # those of the workbook that are shown
         if kind == "xlsx" and _sheet_bytes(path, name) > STREAM_ABOVE:
             self._open_streamed(path, sheet)
         else:
@@ -116,6 +117,7 @@ class SheetTable(Table):
 
     def _settle(self, header: Header, chosen: str, names: Sequence[str]) -> None:
         self.columns = header.names
+        self.sheets = tuple(names)
         self._first_line = header.last + 2
         others = [name for name in names if name != chosen]
         also = f" Other sheets, not read: {', '.join(map(repr, others))}." if others else ""
