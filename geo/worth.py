@@ -15,8 +15,9 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+import shapely
 
-from geo.cells import Cells
+from geo.cells import Cells, cells_of
 from geo.effort import Effort, Filled
 from geo.errors import InputError
 
@@ -27,6 +28,7 @@ TOUR = 0.7124  # of Beardwood, Halton & Hammersley; the constant as measured by 
 DETOUR = 1.3  # way on streets ÷ straight line, assumed where no roads are loaded
 #: Passes at which the search curve is cut into straight pieces; beyond the last nobody searches.
 PASSES = (0.5, 1.0, 2.0, 3.0)
+STEP_M = 50.0  # along a road, when its length is shared out to cells
 ROUND = -1  # in ``Worth.site``: a piece of the round through a cell
 
 
@@ -132,6 +134,27 @@ def worth(
         step_value=value[order],
     )
     return Worth(effort, site[order].astype(np.int64), finds[order])
+
+
+def road_km(lines: npt.NDArray[np.object_], length_m: npt.ArrayLike, cells: Cells, resolution: int) -> Floats:
+    """Kilometres of road in each cell, (n,); what lies in none of the cells is left out.
+
+    Parameters
+    ----------
+    lines : (r,) shapely linestrings, EPSG:4326. length_m : (r,) their lengths.
+
+    Each line is cut into equal pieces of at most 50 m, and a piece is where its middle is.
+    """
+    length = np.asarray(length_m, dtype=np.float64)
+    pieces = np.maximum(np.ceil(length / STEP_M), 1).astype(np.int64)
+    own = np.repeat(np.arange(len(lines)), pieces)
+    number = np.arange(len(own)) - np.repeat(np.cumsum(pieces) - pieces, pieces)
+    at = shapely.line_interpolate_point(lines[own], (number + 0.5) / pieces[own], normalized=True)
+    held = cells_of(shapely.get_x(at), shapely.get_y(at), resolution)
+    place = np.searchsorted(cells, held).clip(max=max(len(cells) - 1, 0))
+    inside = cells[place] == held if len(cells) else np.zeros(len(held), dtype=bool)
+    km = length[own] / pieces[own] / 1000
+    return np.bincount(place[inside], weights=km[inside], minlength=len(cells)).astype(np.float64)
 
 
 def searched(passes: npt.ArrayLike) -> Floats:

@@ -25,7 +25,7 @@ from data.analyses.kinds import kinds
 from data.analyses.rules import Rules, rules_of, told_clash
 from data.analyses.stakes import Stakes, stakes, weights
 from data.analyses.study import best_resolution
-from data.analyses.targets import targets, told_targets
+from data.analyses.targets import targets
 from data.analyses.terrain import Terrain, terrain
 from data.plan import CampaignPlan, CampaignTerms, Name, PlannedArea, Proof, Rival, Said, WhatIf
 from data.query import ReportQuery, TerritoryFacts, territory_facts
@@ -71,10 +71,11 @@ def propose(
     given = weights(terms)
     found = targets(
         conn, query, ground, known, types, terms.start, terms.days,
-        expect=given["new"] > 0 or given["unvisited"] > 0, tick=lambda s: told(0.05 + 0.35 * s),
+        within=given["open"] > 0, expect=given["new"] > 0 or given["unvisited"] > 0,
+        tick=lambda s: told(0.05 + 0.35 * s),
     )  # fmt: skip
     stake = stakes(conn, found, ground, known, types, rates, terms)
-    remarks += [*found.remarks, *told_targets(found), *stake.remarks, *_told_ground(ground, terms)]
+    remarks += [*found.remarks, *stake.remarks, *_told_ground(ground, terms)]
     if rates.visits:
         remarks.append(decided("campaign_visits", visits=rates.visits))
     if not len(stake.worth.effort.step_cell):
@@ -86,7 +87,7 @@ def propose(
         choice = choose(stake.worth.effort, rules.limits, among, lambda s: told(0.75 + 0.1 * s))
     except ClashError as error:
         raise told_clash(error, rules, ground) from None
-    explain = Explainer(conn, stake, ground, known, rates, terms.seed)
+    explain = Explainer(conn, stake, ground, known, rates, terms)
     areas = tuple(explain.area(number, patch) for number, patch in enumerate(choice.patches, 1))
     told(0.9)
     what_if, said = _what_if(stake, rules, among, terms)

@@ -20,7 +20,7 @@ from data.analyses.kinds import Kinds
 from data.analyses.stakes import Stakes
 from data.analyses.terrain import Terrain
 from data.analyses.volunteers import amounts
-from data.plan import TARGETS, Name, Part, PlannedArea, Site
+from data.plan import TARGETS, CampaignTerms, Name, Part, PlannedArea, Site
 from geo.cells import to_text
 from geo.effort import Filled, filled
 from geo.hitrates import TYPES, HitRates
@@ -79,9 +79,16 @@ class Explainer:
     """Explains the areas of one plan; what concerns the whole territory is looked up once."""
 
     def __init__(
-        self, conn: Connection, stakes: Stakes, ground: Terrain, known: Kinds, rates: HitRates, seed: int
+        self,
+        conn: Connection,
+        stakes: Stakes,
+        ground: Terrain,
+        known: Kinds,
+        rates: HitRates,
+        terms: CampaignTerms,
     ) -> None:
-        self.stakes, self.ground, self.known, self.rates, self.seed = stakes, ground, known, rates, seed
+        self.stakes, self.ground, self.known, self.rates = stakes, ground, known, rates
+        self.terms = terms
         self.people: Floats | None = None
         if exposures.current(conn, ground.facts.id, "population") is not None:
             self.people = exposures.of_cells(
@@ -98,7 +105,7 @@ class Explainer:
         """One area of the plan, numbered from 1."""
         ground, members = self.ground, patch.members
         work = work_of(self.stakes, patch)
-        totals = draws(self._spread(work), np.random.default_rng([self.seed, number]))
+        totals = draws(self._spread(work), np.random.default_rng([self.terms.seed, number]))
         low, high = interval(totals)
         finds = float(work.finds.sum())
         growth = self._growth(members)
@@ -228,7 +235,7 @@ class Explainer:
         places, kind = self.stakes.places, int(self.stakes.places.kind[at])
         terms = self.known.terms[kind]
         material: tuple[tuple[str, float], ...] = ()
-        if terms.material and places.target[at] and self._volunteers:
+        if terms.material and self.terms.kind == "community":
             amount = float(amounts(places.only(np.array([at])), self.known)[0]) * terms.per_unit
             material = ((terms.material, float(np.ceil(amount))),)
         known_report = int(places.report[at])
@@ -253,10 +260,6 @@ class Explainer:
             returns=int(places.returns[at]) or None,
             material=material,
         )
-
-    @property
-    def _volunteers(self) -> bool:
-        return not self.stakes.targets.expected.any()
 
     def _round(self, cell: int, work: Work, here: npt.NDArray[np.bool_]) -> Site:
         finds, weighted = float(work.finds[here].sum()), float(work.weighted[here].sum())

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from sqlalchemy import Connection
 
-from data import exposures
+from data import exposures, roads
 from data.analyses.hits import AreaTypes
 from data.analyses.kinds import Kinds, target_terms
 from data.analyses.targets import Places, Targets
@@ -23,7 +23,7 @@ from data.analyses.volunteers import WALK_MINUTES_KM, volunteering
 from data.plan import TARGETS, CampaignTerms
 from geo.hitrates import HitRates
 from geo.remarks import Remark, caution, decided
-from geo.worth import Rounds, Sites, Worth, hop_km, worth
+from geo.worth import Rounds, Sites, Worth, hop_km, road_km, worth
 from geo.yields import paced
 
 Floats = npt.NDArray[np.float64]
@@ -110,6 +110,7 @@ def stakes(
     round_hours, said = _pass_hours(conn, ground, cell_type, terms)
     if found.expected.any():
         remarks += said
+    remarks.insert(0, _told(places, found))
     curves = worth(
         ground.cells,
         ground.km2,
@@ -149,12 +150,27 @@ def _site_weight(places: Places, known: Kinds, by_target: dict[str, float]) -> F
     )
 
 
+def _told(places: Places, found: Targets) -> Remark:
+    return decided(
+        "campaign_targets",
+        overdue=int((places.target == "overdue").sum()),
+        open=int((places.target == "open").sum()),
+        chronic=int((places.target == "chronic").sum()),
+        new=round(float(found.expected.sum())),
+        days=found.window,
+    )
+
+
 def _pass_hours(
     conn: Connection, ground: Terrain, cell_type: Ints, terms: CampaignTerms
 ) -> tuple[Floats, list[Remark]]:
     """Hours of one pass through the streets of each cell, (n,), and where their length is from."""
+    loaded = roads.of_territory(conn, ground.facts.id)
     if exposures.current(conn, ground.facts.id, "road_km") is not None:
         km = exposures.of_cells(conn, ground.facts.id, "road_km", ground.cells, ground.resolution)
+        said = [decided("campaign_road_km")]
+    elif loaded is not None:
+        km = road_km(loaded.lines, loaded.length_m, ground.cells, ground.resolution)
         said = [decided("campaign_road_km")]
     else:
         km = ground.km2 * np.array(STREET_KM)[cell_type]

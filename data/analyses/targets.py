@@ -30,7 +30,7 @@ from data.analyses.terrain import YEAR, Terrain
 from data.query import ReportQuery, where
 from data.vocabulary import OPEN, Status
 from geo.cells import cells_of
-from geo.remarks import Remark, caution, decided
+from geo.remarks import Remark, caution
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -118,6 +118,7 @@ def targets(
     start: dt.date,
     days: int,
     *,
+    within: bool = False,
     expect: bool = True,
     tick: Tick | None = None,
 ) -> Targets:
@@ -125,6 +126,7 @@ def targets(
 
     Parameters
     ----------
+    within : True counts open reports within their limit too.
     expect : False leaves out what is still to come.
     """
     told = tick or (lambda done: None)
@@ -132,7 +134,7 @@ def targets(
     remarks: list[Remark] = []
     if not current:
         remarks.append(caution("campaign_incidents"))
-    standing, taken, said = _standing(conn, query, ground, known, types, start, current)
+    standing, taken, said = _standing(conn, query, ground, known, types, start, current, within)
     remarks += said
     told(0.2)
     window = window_days(days)
@@ -166,8 +168,12 @@ def _standing(
     types: AreaTypes,
     start: dt.date,
     current: bool,
+    within: bool,
 ) -> tuple[Places, Ints, list[Remark]]:
-    """Open reports, one an incident (the one that is due first); the places they lie at; remarks."""
+    """Reports past their limit (``within``: all open ones), one an incident, the one that is due first.
+
+    Also the ids of the places they lie at, and remarks.
+    """
     rows = _open_rows(conn, query, ground.facts.timezone, current)
     zone = ZoneInfo(ground.facts.timezone)
     begin = dt.datetime.combine(start, dt.time(), zone).timestamp()
@@ -183,6 +189,8 @@ def _standing(
     order = np.lexsort((report, due, incident))
     order = order[np.r_[True, incident[order][1:] != incident[order][:-1]][: len(order)]]
     late = (begin - due) / 86_400
+    if not within:
+        order = order[late[order] > 0]
     cell = positions(ground.cells, cells_of(lon, lat, 12), ground.resolution)
     order = np.sort(order[cell[order] >= 0])
     texts = np.array([(row.reference, row.unit or "") for row in rows], dtype=object).reshape(-1, 2)
@@ -200,7 +208,7 @@ def _standing(
     remarks = []
     if (without := int((assumed[order] & overdue).sum())) > 0:
         remarks.append(caution("campaign_assumed_limit", reports=without, overdue=int(overdue.sum())))
-    return found, np.unique(place), remarks
+    return found, np.unique(place[order]), remarks
 
 
 def _open_rows(conn: Connection, query: ReportQuery, zone: str, current: bool) -> list:
@@ -307,19 +315,4 @@ def _together(one: Places, other: Places) -> Places:
             f.name: np.concatenate([getattr(one, f.name), getattr(other, f.name)])
             for f in dataclasses.fields(one)
         }
-    )
-
-
-def told_targets(found: Targets) -> tuple[Remark, ...]:
-    """What was counted, for the reader."""
-    places = found.places.target
-    return (
-        decided(
-            "campaign_targets",
-            overdue=int((places == "overdue").sum()),
-            open=int((places == "open").sum()),
-            chronic=int((places == "chronic").sum()),
-            new=round(float(found.expected.sum())),
-            days=found.window,
-        ),
     )
