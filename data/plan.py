@@ -59,6 +59,7 @@ class CampaignTerms:
     bases : where teams start; without any, in the middle of their municipality's reports.
     seed : of everything that is drawn.
     volunteers : people in a community campaign's team (inspectors are a team of their own).
+    weekend : days of the week without work, Monday is 0; Friday and Saturday unless said.
 
     Raises
     ------
@@ -87,6 +88,7 @@ class CampaignTerms:
     bases: tuple[Base, ...] = ()
     seed: int = 0
     volunteers: int = 1
+    weekend: tuple[int, ...] = (4, 5)
 
     def __post_init__(self) -> None:
         ranges: list[tuple[str, float, float, float]] = [
@@ -107,6 +109,8 @@ class CampaignTerms:
         faults += [f"the share of area {a} is {s:g}" for a, s in self.least_share if not 0 <= s <= 1]
         if sum(s for _, s in self.least_share) > 1 + 1e-9:
             faults.append("the least shares add up to more than all hours")
+        if not set(self.weekend) < set(range(7)):
+            faults.append("the weekend is more than six days, or a day that is none from 0 to 6")
         if faults:
             raise InputError("A campaign cannot be planned: " + "; ".join(faults) + ".")
 
@@ -118,6 +122,17 @@ class CampaignTerms:
     def team_hours(self) -> float:
         """Hours that one team works in the whole campaign."""
         return self.days * self.hours
+
+    @property
+    def dates(self) -> tuple[dt.date, ...]:
+        """Date of each working day; the first is ``start`` or the next day that is none of the weekend's."""
+        found: list[dt.date] = []
+        day = self.start
+        while len(found) < self.days:
+            if day.weekday() not in self.weekend:
+                found.append(day)
+            day += dt.timedelta(days=1)
+        return tuple(found)
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,6 +228,23 @@ class Part:
 
 
 @dataclass(frozen=True, slots=True)
+class WorkDay:
+    """A team's day in one area, from its base and back (``data/analyses/rounds.py``).
+
+    Attributes
+    ----------
+    day : working day of the campaign, from 1. sites : how many.
+    km : of travel. hours : of travel and work; ``back`` : minutes after the day's start.
+    """
+
+    day: int
+    sites: int
+    km: float
+    hours: float
+    back: float
+
+
+@dataclass(frozen=True, slots=True)
 class PlannedArea:
     """One area of a plan.
 
@@ -224,6 +256,7 @@ class PlannedArea:
     compactness : least possible perimeter of as many cells ÷ its own, 0 to 1.
     drivers : codes of what makes it worth going: overdue, growing, chronic, severe, new, unvisited.
     growth : reports of the last 90 days ÷ the 90 before (with the territory's change taken out).
+    team : from 1, that works the area. days : of its work, once day plans are made.
     """
 
     number: int
@@ -248,6 +281,8 @@ class PlannedArea:
     people: float | None = None
     pinned: bool = False
     material: tuple[tuple[str, float], ...] = ()
+    team: int | None = None
+    days: tuple[WorkDay, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
