@@ -3,7 +3,8 @@
 A known place is one step: its hours are those at the place and a share of the way between
 the places of its cell, 0.7124·sqrt(A·n) for n places on the area A (Beardwood, Halton &
 Hammersley 1959). What is only expected somewhere in a cell is searched for: patrolling
-its streets finds the share 1 − exp(−passes) of it (Koopman 1946, 1980), taken in pieces.
+its streets finds the share 1 − exp(−passes) of it (Koopman 1946, 1980), taken in pieces,
+and whatever is found takes its time as well, which is most of a busy cell's hours.
 Caveat: the way between places is that of a cell worked completely; who does only its best
 places travels further between them than is counted here.
 """
@@ -55,12 +56,13 @@ class Rounds:
     Attributes
     ----------
     finds : expected if every street were looked at well. weight : of one find.
-    hours : of one pass through the cell's streets.
+    hours : of one pass through the cell's streets. each : hours at one place that is found.
     """
 
     finds: Floats
     weight: Floats
     hours: Floats
+    each: Floats
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -72,11 +74,13 @@ class Worth:
     effort : the curves in weighted finds.
     site : (t,) position of the place that a step visits, or ``ROUND``.
     finds : (t,) expected of the whole step, without weights.
+    passes : (t,) through the cell's streets; 0 for a known place.
     """
 
     effort: Effort
     site: Ints
     finds: Floats
+    passes: Floats
 
     def found(self, done: Filled) -> Floats:
         """Finds expected of each step that was done, (m,) in order of ``done.steps``."""
@@ -117,7 +121,8 @@ def worth(
     number = np.bincount(sites.cell, minlength=len(cells))
     between = TOUR * np.sqrt(area / np.maximum(number, 1)) * hours_km
     own_hours = sites.hours + between[sites.cell]
-    piece = _pieces(rounds)
+    piece, piece_passes = _pieces(rounds)
+    passes = np.concatenate([np.zeros(len(sites.cell)), piece_passes])
     cell = np.concatenate([sites.cell, piece.cell])
     hours = np.concatenate([own_hours, piece.hours])
     finds = np.concatenate([sites.finds, piece.finds])
@@ -133,7 +138,7 @@ def worth(
         step_hours=hours[order],
         step_value=value[order],
     )
-    return Worth(effort, site[order].astype(np.int64), finds[order])
+    return Worth(effort, site[order].astype(np.int64), finds[order], passes[order])
 
 
 def road_km(lines: npt.NDArray[np.object_], length_m: npt.ArrayLike, cells: Cells, resolution: int) -> Floats:
@@ -162,15 +167,17 @@ def searched(passes: npt.ArrayLike) -> Floats:
     return 1 - np.exp(-np.asarray(passes, dtype=np.float64))
 
 
-def _pieces(rounds: Rounds) -> Sites:
-    """The search curves as straight pieces between ``PASSES``, cells in order, the best first."""
+def _pieces(rounds: Rounds) -> tuple[Sites, Floats]:
+    """The search curves as straight pieces between ``PASSES``, cells in order, the best first; passes of each."""
     at = np.flatnonzero(rounds.finds > 0)
     ends = np.array(PASSES)
     gain = np.diff(searched(ends), prepend=0.0)
     passes = np.diff(ends, prepend=0.0)
-    return Sites(
+    finds = np.outer(rounds.finds[at], gain)
+    sites = Sites(
         cell=np.repeat(at, len(ends)).astype(np.int64),
-        finds=np.outer(rounds.finds[at], gain).ravel(),
+        finds=finds.ravel(),
         weight=np.repeat(rounds.weight[at], len(ends)),
-        hours=np.outer(rounds.hours[at], passes).ravel(),
+        hours=(np.outer(rounds.hours[at], passes) + finds * rounds.each[at, None]).ravel(),
     )
+    return sites, np.tile(passes, len(at))

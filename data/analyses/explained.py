@@ -201,7 +201,7 @@ class Explainer:
         cells, number = np.unique(work.cell[~known], return_inverse=True)
         # Finds at a rate of 1: what is expected there times the share that the passes find.
         reached = np.bincount(
-            number, weights=work.hours[~known] / stakes.round_hours[work.cell[~known]], minlength=len(cells)
+            number, weights=(stakes.worth.passes[work.done.steps] * work.share)[~known], minlength=len(cells)
         )
         names = np.where(stakes.targets.unvisited[cells], kinds["unvisited"], kinds["new"])
         rates = [self.rates.of(target, name) for target in TARGETS for name in TYPES]

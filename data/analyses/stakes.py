@@ -107,6 +107,7 @@ def stakes(
     round_rate = np.where(found.unvisited, mean["unvisited"][cell_type], mean["new"][cell_type])
     round_weight = np.where(found.unvisited, by_target["unvisited"], by_target["new"])
     round_weight = round_weight * (mix @ known.numbers("weight"))
+    round_each = mix @ known.numbers("site_factor") * terms.minutes_site / 60
     round_hours, said = _pass_hours(conn, ground, cell_type, terms)
     if found.expected.any():
         remarks += said
@@ -115,7 +116,7 @@ def stakes(
         ground.cells,
         ground.km2,
         Sites(places.cell, chance, weight, minutes / 60),
-        Rounds(found.expected * round_rate, round_weight, round_hours),
+        Rounds(found.expected * round_rate, round_weight, round_hours, round_each),
         minutes_km,
     )
     return Stakes(
