@@ -322,13 +322,32 @@ class Stretch:
 
 
 @dataclass(frozen=True, slots=True)
+class Run:
+    """Neighbouring stretches of one axis that together stand out most.
+
+    Attributes
+    ----------
+    keys : of the stretches, in order. expected : reports if they were as usual for their class.
+    excess : reports above that, steadied.
+    """
+
+    axis: Name
+    keys: tuple[str, ...]
+    km: float
+    reports: int
+    expected: float
+    excess: float
+
+
+@dataclass(frozen=True, slots=True)
 class Rival:
     """Another way to spend the same hours, for comparison.
 
     Attributes
     ----------
-    code : top_cells, municipality_share, greedy.
-    finds, weighted, hours : as in an area, travel between its cells counted.
+    code : top_cells, municipality_share, greedy; for axes by_rate, by_count, by_ratio.
+    finds, weighted, hours : as in an area, travel between its cells counted. For axes: reports
+        on the stretches, their benefit, and SAR; ``cells`` is then the number of stretches.
     better : the plan's weighted finds ÷ the rival's − 1.
     """
 
@@ -406,6 +425,7 @@ class CampaignPlan:
     resolution: int
     areas: tuple[PlannedArea, ...] = ()
     stretches: tuple[Stretch, ...] = ()
+    runs: tuple[Run, ...] = ()
     rivals: tuple[Rival, ...] = ()
     proof: Proof | None = None
     what_if: tuple[WhatIf, ...] = ()

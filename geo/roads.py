@@ -154,6 +154,7 @@ class RoadPlane:
         total = np.concatenate(([0.0], np.cumsum(np.where(same, step, 0.0))))
         first = np.flatnonzero(np.r_[True, ~same])
         self.along = total - total[first][self.owner]  # (v,) metres from the line's start
+        self._squares: dict[float, _Squares] = {}
 
     @cached_property
     def tree(self) -> shapely.STRtree:
@@ -168,7 +169,8 @@ class RoadPlane:
         px, py = self.plane.metres(lon, lat)
         piece = np.full(len(px), -1, dtype=np.int64)
         far = np.full(len(px), np.inf)
-        squares = _Squares(self, within_m)
+        # Made once a distance: nearly all questions have the same one.
+        squares = self._squares.get(within_m) or self._squares.setdefault(within_m, _Squares(self, within_m))
         for begin in range(0, len(px), _CHUNK):
             part = slice(begin, begin + _CHUNK)
             piece[part], far[part] = squares.nearest(px[part], py[part])
@@ -243,7 +245,8 @@ class _Squares:
         square = (
             (np.repeat(bottom, count) + nth // width) * self.columns + np.repeat(left, count) + nth % width
         )
-        listed = np.unique(square * len(first) + piece)
+        listed = np.sort(square * len(first) + piece)
+        listed = listed[np.r_[True, listed[1:] != listed[:-1]]]
         self.square, self.piece = listed // len(first), listed % len(first)
 
     def nearest(self, px: Floats, py: Floats) -> tuple[Ints, Floats]:

@@ -98,8 +98,8 @@ def terrain(
         return np.bincount(where[kept & (day > low) & (day <= high)], minlength=len(cells))
 
     lon, lat = centres(cells)
-    municipality, municipal = _areas_of(conn, found.facts.id, "municipality", lon, lat)
-    district, names = _areas_of(conn, found.facts.id, "district", lon, lat)
+    municipality, municipal = areas_of(conn, found.facts.id, "municipality", lon, lat)
+    district, names = areas_of(conn, found.facts.id, "district", lon, lat)
     bases, base = _bases(terms, found, chosen, lon, lat, municipality, municipal)
     way = np.zeros(len(cells))
     if len(cells):
@@ -138,7 +138,7 @@ def _mix(
     return np.bincount(flat, minlength=n * len(known)).reshape(n, len(known)).astype(np.int32)
 
 
-def _areas_of(
+def areas_of(
     conn: Connection, territory_id: int, level: str, lon: Floats, lat: Floats
 ) -> tuple[Ints, dict[int, Name]]:
     """Current area of a level that holds each point (n,), 0 for none, and the names of all."""
