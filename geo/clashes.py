@@ -121,11 +121,11 @@ def clash(
     needed = rules_of(field)
     for rule in list(needed):
         fewer = [other for other in needed if other is not rule]
-        if Master(field, patches, areas, fewer).solve(0.0, tick, worth=False).chosen is None:
+        if not Master(field, patches, areas, fewer).possible(tick):
             needed = fewer
     rules = [Clashing(f"clash_{rule.kind}", rule.number, rule.value) for rule in needed]
     # That many areas would do is no rule of the clash when one more place would not help.
-    if Master(field, patches, areas + len(needed), needed).solve(0.0, tick, worth=False).chosen is not None:
+    if Master(field, patches, areas + len(needed), needed).possible(tick):
         rules.append(Clashing("clash_areas", value=areas))
     groups = {rule.number for rule in needed if rule.kind == "each_group"}
     plain = field.limits.one_group and len(groups) == len(needed) and len(groups) > areas

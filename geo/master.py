@@ -17,7 +17,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from geo.errors import RasdError
-from geo.patches import Field, Floats, Ints, Patch
+from geo.patches import Field, Flags, Floats, Ints, Patch
 
 Tick = Callable[[float], None]
 SECONDS = 120.0  # after which branching is stopped on any machine; said in the status
@@ -45,15 +45,15 @@ class Relaxed:
 
     Attributes
     ----------
-    value : of its optimum, a bound for any choice among these candidates.
-    cell : (n,) what each cell costs. area : what one area more would bring.
-    reduced : (m,) what each candidate is worth beyond the costs of its cells and its place.
+    value : of its optimum, a bound for any choice among these candidates; pinned ones left out.
+    cell : (n,) what each cell costs.
+    part : (m,) how much of each candidate is taken. reduced : what taking it whole would bring.
     missed : how far rules are not met; 0 when all are.
     """
 
     value: float
     cell: Floats
-    area: float
+    part: Floats
     reduced: Floats
     missed: float
 
@@ -128,11 +128,18 @@ class Master:
         fixed = sum(p.hours for p in own) - rule.value * sum(p.hours for p in self.pinned)
         return [*present, (hours * (of_group - rule.value), -fixed)]
 
-    def _model(self, whole: bool, elastic: float | None, worth: bool = True) -> highspy.Highs:
-        m, extra = len(self.patches), len(self._rule_rows) if elastic is not None else 0
-        parts = [sp.csr_array(np.ones((1, m))), self._packing]
+    def _model(
+        self, whole: bool, elastic: float | None, worth: bool = True, keep: Flags | None = None
+    ) -> highspy.Highs:
+        """The programme for HiGHS, with the candidates of ``keep`` only."""
+        extra = len(self._rule_rows) if elastic is not None else 0
+        parts = [sp.csr_array(np.ones((1, len(self.patches)))), self._packing]
         parts += [sp.csr_array(row[None, :]) for row, _ in self._rule_rows]
         matrix = sp.vstack(parts, format="csc")
+        value = self.value if worth else np.zeros(len(self.patches))
+        if keep is not None:
+            matrix, value = matrix[:, np.flatnonzero(keep)], value[keep]
+        m = len(value)
         rows = matrix.shape[0]
         if extra:
             first = rows - extra
@@ -147,8 +154,7 @@ class Master:
             lower[place], upper[place] = least, highspy.kHighsInf
         lp = highspy.HighsLp()
         lp.num_col_, lp.num_row_ = m + extra, rows
-        cost = self.value if worth else np.zeros(m)
-        lp.col_cost_ = np.concatenate([cost, np.full(extra, -(elastic or 0.0))])
+        lp.col_cost_ = np.concatenate([value, np.full(extra, -(elastic or 0.0))])
         lp.col_lower_ = np.zeros(m + extra)
         lp.col_upper_ = np.concatenate([np.ones(m), np.full(extra, highspy.kHighsInf)])
         lp.row_lower_, lp.row_upper_ = lower, upper
@@ -179,54 +185,96 @@ class Master:
         for dual, alike in zip(duals[1 : 1 + len(self._alike)], self._alike, strict=True):
             if dual > 0:
                 cell[alike] = dual / len(alike)
-        missed = float(np.array(answer.col_value)[m:].sum())
+        values = np.array(answer.col_value)
+        missed = float(values[m:].sum())
         value = highs.getObjectiveValue() + dear * missed
-        # Of a column that is not in the basis the dual is its reduced cost, as HiGHS signs it.
-        reduced = np.array(answer.col_dual)[:m]
-        return Relaxed(value + sum(p.value for p in self.pinned), cell, float(duals[0]), reduced, missed)
+        # The dual of a column that is not chosen is what choosing it whole would cost (negative).
+        return Relaxed(value, cell, values[:m], np.array(answer.col_dual)[:m], missed)
 
-    def solve(
-        self, gap: float, tick: Tick | None = None, start: Sequence[int] = (), worth: bool = True
-    ) -> Solved:
-        """The best choice; ``start`` is one that is known. Without ``worth``, any that meets the rules."""
+    def solve(self, gap: float, tick: Tick | None = None) -> Solved:
+        """The best choice, within a relative gap.
+
+        A candidate that would cost more than lies between the relaxed programme and a choice
+        that is known cannot be part of a better one: it is left out (reduced-cost fixing).
+        """
         fixed = sum(p.value for p in self.pinned)
         if not self.patches or self.areas < 1:
             met = all(least <= 1e-9 for _, least in self._rule_rows)
             return Solved(() if met else None, fixed, fixed, "optimal")
-        highs = self._model(True, None, worth)
-        for name, value in (
-            ("mip_rel_gap", gap),
-            ("mip_abs_gap", 1e-7),
-            ("mip_max_nodes", NODES),
-            ("time_limit", SECONDS),
-        ):
+        relaxed = self.relaxed(tick)
+        known, taken = max(
+            ((float(self.value[list(t)].sum()), t) for t in self._tries(relaxed) if self.keeps(t)),
+            default=(-np.inf, ()),
+            key=lambda pair: pair[0],
+        )
+        if relaxed.missed > 1e-6:
+            return Solved(None, 0.0, 0.0, "infeasible")
+        if relaxed.value <= known + max(gap * abs(known), 1e-9):
+            return Solved(taken, known + fixed, max(relaxed.value, known) + fixed, "optimal")
+        worth = relaxed.value + np.minimum(relaxed.reduced, 0.0) >= known - 1e-6
+        highs = self._model(True, None, keep=worth)
+        highs.setOptionValue("mip_rel_gap", gap)
+        status = self._branch(highs, tick)
+        if status == "infeasible":
+            # Nothing better than what is known is left; without that, nothing at all.
+            if not np.isfinite(known):
+                return Solved(None, 0.0, 0.0, status)
+            return Solved(taken, known + fixed, known + fixed, "optimal")
+        info = highs.getInfo()
+        if info.primal_solution_status == 2:
+            found = tuple(np.flatnonzero(worth)[np.array(highs.getSolution().col_value) > 0.5].tolist())
+            total = float(self.value[list(found)].sum())
+            if total > known:
+                known, taken = total, found
+        elif not np.isfinite(known):
+            raise RasdError(f"The choice of areas found none in time ({status}); ask for fewer areas.")
+        bound = min(max(float(info.mip_dual_bound), known), max(relaxed.value, known))
+        return Solved(taken, known + fixed, bound + fixed, status)
+
+    def possible(self, tick: Tick | None = None) -> bool:
+        """Some choice meets all rules."""
+        if not self.patches or self.areas < 1:
+            return all(least <= 1e-9 for _, least in self._rule_rows)
+        highs = self._model(True, None, worth=False)
+        status = self._branch(highs, tick)
+        return status != "infeasible"
+
+    def keeps(self, taken: Sequence[int]) -> bool:
+        """The choice meets all rules."""
+        at = list(taken)
+        return all(float(row[at].sum()) >= least - 1e-9 for row, least in self._rule_rows)
+
+    def greedy(self, order: Ints | None = None) -> tuple[int, ...]:
+        """The best candidate first (or in an order given), then the best that touches none taken."""
+        used = np.zeros(len(self.field.effort.cells), bool)
+        found: list[int] = []
+        for place in (np.argsort(-self.value, kind="stable") if order is None else order).tolist():
+            if len(found) >= self.areas:
+                break
+            members = self.patches[place].members
+            if not used[members].any():
+                used[members] = True
+                found.append(place)
+        return tuple(found)
+
+    def _tries(self, relaxed: Relaxed) -> list[tuple[int, ...]]:
+        """Choices that are good without search: greedy by worth, and by what the relaxed programme takes."""
+        by_part = np.lexsort((-self.value, -np.round(relaxed.part, 9)))
+        by_cost = np.lexsort((-self.value, -np.round(relaxed.reduced, 9)))
+        return [self.greedy(), self.greedy(by_part), self.greedy(by_cost)]
+
+    def _branch(self, highs: highspy.Highs, tick: Tick | None) -> str:
+        for name, value in (("mip_abs_gap", 1e-7), ("mip_max_nodes", NODES), ("time_limit", SECONDS)):
             highs.setOptionValue(name, value)
-        if len(start):
-            solution = highspy.HighsSolution()
-            taken = np.zeros(len(self.patches))
-            taken[list(start)] = 1.0
-            solution.col_value = taken.tolist()
-            highs.setSolution(solution)
         _run(highs, tick)
         status = highs.getModelStatus()
-        if status in (
-            highspy.HighsModelStatus.kInfeasible,
-            highspy.HighsModelStatus.kUnboundedOrInfeasible,
-        ):
-            return Solved(None, 0.0, 0.0, "infeasible")
-        info = highs.getInfo()
-        if info.primal_solution_status != 2:
-            raise RasdError(f"The choice of areas ended with {status}; ask for fewer areas or fewer cells.")
-        values = np.array(highs.getSolution().col_value)
-        chosen = tuple(np.flatnonzero(values > 0.5).tolist())
-        total = float(self.value[list(chosen)].sum())
-        names = {
+        return {
             highspy.HighsModelStatus.kOptimal: "optimal",
+            highspy.HighsModelStatus.kInfeasible: "infeasible",
+            highspy.HighsModelStatus.kUnboundedOrInfeasible: "infeasible",
             highspy.HighsModelStatus.kTimeLimit: "time",
             highspy.HighsModelStatus.kSolutionLimit: "nodes",
-        }
-        bound = max(float(info.mip_dual_bound), total) if worth else total
-        return Solved(chosen, total + fixed, bound + fixed, names.get(status, str(status)))
+        }.get(status, str(status))
 
 
 def _run(highs: highspy.Highs, tick: Tick | None) -> None:

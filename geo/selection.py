@@ -20,7 +20,7 @@ from geo.clashes import check_plain, clash, rules_of
 from geo.effort import Effort
 from geo.growth import Grower, spaced
 from geo.master import Master, Tick
-from geo.patches import Field, Ints, Limits, Patch
+from geo.patches import Field, Limits, Patch
 
 EVERY = 20_000  # connected sets up to which all of them are candidates
 SEEDS = 24  # places per area from which candidates are grown at first
@@ -253,8 +253,7 @@ def choose(
     check_plain(field)
     rules = rules_of(field)
     master = Master(field, given.patches, limits.areas, rules)
-    start = () if rules else greedy(master)
-    solved = master.solve(0.0 if given.complete else GAP, lambda share: say(0.75), start)
+    solved = master.solve(0.0 if given.complete else GAP, lambda share: say(0.75))
     if solved.chosen is None:
         raise clash(field, given.patches, limits.areas, given.complete, lambda share: say(0.9))
     chosen = [*master.pinned, *(master.patches[c] for c in solved.chosen)]
@@ -273,17 +272,3 @@ def choose(
         seconds=time.perf_counter() - began,
         status=solved.status,
     )
-
-
-def greedy(master: Master) -> tuple[int, ...]:
-    """The best candidate first, then the best that does not touch what is taken; positions in ``master``."""
-    taken = np.zeros(len(master.field.effort.cells), bool)
-    found: list[int] = []
-    for place in np.argsort(-master.value, kind="stable").tolist():
-        members: Ints = master.patches[place].members
-        if len(found) >= master.areas:
-            break
-        if not taken[members].any():
-            taken[members] = True
-            found.append(place)
-    return tuple(found)
