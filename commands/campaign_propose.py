@@ -102,8 +102,8 @@ def propose_command(
         "kind": kind if terms is None or kind != "inspection" else None,
         "start": begin.date() if begin else None, "days": days, "teams": teams, "hours": hours,
         "minutes_site": minutes_site, "minutes_km": minutes_km, "areas": areas, "most_km2": most_km2,
-        "volunteers": volunteers, "weights": _pairs("--weight", weight, float),
-        "severity": _pairs("--severity", severity, float), "keep_out": keep_out, "include": include,
+        "volunteers": volunteers, "weights": pairs("--weight", weight, float),
+        "severity": pairs("--severity", severity, float), "keep_out": keep_out, "include": include,
         "since_visit": since_visit, "one_municipality": None if across is None else not across,
         "resolution": resolution, "bases": _bases(base), "seed": seed,
     }  # fmt: skip
@@ -114,16 +114,16 @@ def propose_command(
             conn, territory, end=end, groups=group, elements=element, municipalities=municipality,
             channels=channel,
         )  # fmt: skip
-        given["each_municipality"] = _ids(conn, query, each_municipality)
-        shares = _pairs("--least-share", least_share, float)
+        given["each_municipality"] = municipality_ids(conn, query, each_municipality)
+        shares = pairs("--least-share", least_share, float)
         given["least_share"] = None if shares is None else tuple(
-            (area, share) for name, share in shares for area in _ids(conn, query, [name]) or ()
+            (area, share) for name, share in shares for area in municipality_ids(conn, query, [name]) or ()
         )  # fmt: skip
         asked = read_terms(terms, given)
         with bar("Choosing areas", as_json) as progress:
             plan = _proposed(conn, query, asked, progress)
     if file is not None:
-        _write(file, plan.to_json())
+        write_plan(file, plan.to_json())
     if as_json:
         emit(json.loads(plan.to_json()) | ({"file": str(file)} if file else {}))
         return
@@ -175,7 +175,7 @@ def read_terms(path: Path | None, given: dict[str, Any]) -> CampaignTerms:
         raise InputError(f"The term {where} does not fit: {first['msg']}.") from None
 
 
-def _pairs(
+def pairs(
     option: str, given: Sequence[str] | None, number: type[float]
 ) -> tuple[tuple[str, float], ...] | None:
     """``NAME=NUMBER`` options; None when there are none."""
@@ -210,7 +210,9 @@ def _bases(given: Sequence[str] | None) -> tuple[Base, ...] | None:
     return tuple(found)
 
 
-def _ids(conn: Connection, query: ReportQuery, names: Sequence[str] | None) -> tuple[int, ...] | None:
+def municipality_ids(
+    conn: Connection, query: ReportQuery, names: Sequence[str] | None
+) -> tuple[int, ...] | None:
     """Ids of municipalities given by name or id; None when there are none."""
     if not names:
         return None
@@ -229,7 +231,7 @@ def _ids(conn: Connection, query: ReportQuery, names: Sequence[str] | None) -> t
     return tuple(found)
 
 
-def _write(path: Path, text: str) -> None:
+def write_plan(path: Path, text: str) -> None:
     try:
         path.write_text(text, "utf-8")
     except OSError as error:
