@@ -83,7 +83,10 @@ def propose(
     rules = rules_of(conn, ground, terms)
     remarks += rules.remarks
     try:
-        among = candidates(stake.worth.effort, rules.limits, lambda s: told(0.4 + 0.35 * s))
+        # Grown for more teams too, so that the same candidates answer what more would bring.
+        most = max(areas for _, _, areas in _other_teams(rules, terms))
+        wide = dataclasses.replace(rules.limits, areas=max(most, rules.limits.areas))
+        among = candidates(stake.worth.effort, wide, lambda s: told(0.4 + 0.35 * s))
         choice = choose(stake.worth.effort, rules.limits, among, lambda s: told(0.75 + 0.1 * s))
     except ClashError as error:
         raise told_clash(error, rules, ground) from None
@@ -127,11 +130,7 @@ def _what_if(
 ) -> tuple[tuple[WhatIf, ...], list[Remark]]:
     """The same candidates with a fifth of the teams more, and fewer."""
     found, said = [], []
-    step = max(1, round(WHAT_IF * terms.teams))
-    for code, teams in (("teams_fewer", terms.teams - step), ("teams_more", terms.teams + step)):
-        if teams < 1:
-            continue
-        areas = max(1, round(rules.limits.areas * teams / terms.teams))
+    for code, teams, areas in _other_teams(rules, terms):
         limits = dataclasses.replace(rules.limits, areas=areas)
         try:
             other = choose(stake.worth.effort, limits, among)
@@ -142,6 +141,17 @@ def _what_if(
         finds = sum(float(work_of(stake, patch).finds.sum()) for patch in other.patches)
         found.append(WhatIf(code, teams, finds, other.objective))
     return tuple(found), said
+
+
+def _other_teams(rules: Rules, terms: CampaignTerms) -> list[tuple[str, int, int]]:
+    """Code, teams and areas of the plans with a fifth of the teams fewer, and more."""
+    step = max(1, round(WHAT_IF * terms.teams))
+    others = (("teams_fewer", terms.teams - step), ("teams_more", terms.teams + step))
+    return [
+        (code, teams, max(1, round(rules.limits.areas * teams / terms.teams)))
+        for code, teams in others
+        if teams >= 1
+    ]
 
 
 def _rivals(

@@ -1,0 +1,325 @@
+"""Campaigns proposed on a town that is known: places once, sums, rules, the same answer twice."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime as dt
+from collections.abc import Iterator
+from typing import Any
+
+import networkx as nx
+import numpy as np
+import pytest
+from h3 import grid_disk, str_to_int
+from sqlalchemy import Connection, text
+
+from data.analyses.campaigns import asked_query, propose, remark_of, said, told_query
+from data.analyses.hits import hit_rates, types_of
+from data.analyses.kinds import element_terms, kinds, target_terms
+from data.analyses.rules import CampaignClash
+from data.analyses.stakes import lateness
+from data.analyses.targets import Targets, targets
+from data.analyses.terrain import Terrain, terrain
+from data.plan import TARGETS, Base, CampaignPlan, CampaignTerms, PlannedArea, from_json
+from data.query import ReportQuery
+from geo.cells import cells_of
+from geo.errors import Cancelled, InputError
+from geo.hitrates import TYPES
+from geo.remarks import Named, caution
+from tests.data.campaign_town import END, SIDE, SOUTH, SPOT, WEST, Town, build_town
+
+TERMS = CampaignTerms(teams=2, days=1, hours=3, resolution=8)
+
+
+@pytest.fixture(scope="module")
+def town(module_store: Any) -> Iterator[tuple[Connection, Town, ReportQuery]]:
+    made = build_town(module_store.engine)
+    with module_store.engine.connect() as conn:
+        yield conn, made, ReportQuery(made.territory)
+
+
+@pytest.fixture(scope="module")
+def plan(town: Any) -> CampaignPlan:
+    conn, _, query = town
+    return propose(conn, query, TERMS)
+
+
+def found_targets(conn: Connection, query: ReportQuery, **more: Any) -> tuple[Terrain, Targets]:
+    known = kinds(conn, query.territory_id)
+    ground = terrain(conn, query, TERMS, 8, known)
+    assert ground is not None
+    types = types_of(conn, query.territory_id)
+    return ground, targets(conn, query, ground, known, types, ground.today, 2, **more)
+
+
+# ---- targets ----
+
+
+def test_each_place_is_counted_once_as_the_first_that_applies(town: Any) -> None:
+    conn, made, query = town
+    _, found = found_targets(conn, query, within=True)
+    places = found.places
+    kind = dict(zip(places.key, places.target, strict=True))
+    keys = {name: [f"r{one}" for one in ids] for name, ids in made.known.items()}
+    # Two reports of one thing are one place: the one that is due first.
+    assert kind[keys["A"][0]] == "overdue" and keys["A"][1] not in kind
+    assert kind[keys["B"][0]] == "overdue" and kind[keys["C"][0]] == "open"
+    # D comes back and nothing stands open; at E an overdue report does, so E is no chronic place.
+    near = {
+        name: {k for k, x, y in zip(places.key, places.lon, places.lat, strict=True) if abs(x - SPOT[name][0]) < 2e-4 and abs(y - SPOT[name][1]) < 5e-4}
+        for name in "DE"
+    }  # fmt: skip
+    assert {kind[k] for k in near["D"]} == {"chronic"}
+    assert near["E"] == {keys["E"][0]} and kind[keys["E"][0]] == "overdue"
+    assert len(set(places.key)) == len(places)
+
+
+def test_limits_are_the_reports_own_else_the_elements_and_lateness_counts_to_the_first_day(
+    town: Any,
+) -> None:
+    conn, made, query = town
+    ground, found = found_targets(conn, query)
+    assert ground.today == END + dt.timedelta(days=1)
+    at = {key: i for i, key in enumerate(found.places.key)}
+    own, assumed = at[f"r{made.known['A'][0]}"], at[f"r{made.known['B'][0]}"]
+    # Due 30 days before the newest day at 09:00 local time; the campaign begins at midnight.
+    assert found.places.late_days[own] == pytest.approx(30 + 15 / 24)
+    assert not found.places.assumed_limit[own]
+    limit = element_terms()["R04"].limit_days
+    assert found.places.late_days[assumed] == pytest.approx(10 + 15 / 24 - limit)
+    assert found.places.assumed_limit[assumed]
+    assert "campaign_assumed_limit" in {remark.code for remark in found.remarks}
+    # Within its limit: not a target unless asked for.
+    assert f"r{made.known['C'][0]}" not in at
+    assert lateness([np.nan, -3, 0, 30, 1e9]) == pytest.approx([1, 1, 1, 1.25, 1.5])
+
+
+def test_what_closed_after_the_period_stood_open_at_its_end(town: Any) -> None:
+    conn, made, query = town
+    early = dataclasses.replace(query, end=END - dt.timedelta(days=299 - 101))
+    ground, found = found_targets(conn, early)
+    assert ground.today == END - dt.timedelta(days=299 - 102)
+    # The report of day 100 at D closed on day 102: nobody could know that on day 101.
+    known = kinds(conn, query.territory_id)
+    later = targets(
+        conn, early, ground, known, types_of(conn, query.territory_id), ground.today + dt.timedelta(days=30), 2,
+        expect=False,
+    )  # fmt: skip
+    assert f"r{made.known['D'][2]}" in set(later.places.key)
+    assert f"r{made.known['A'][0]}" not in set(later.places.key)
+    assert found.expected.sum() > 0
+
+
+def test_what_is_to_come_is_the_forecast_less_what_chronic_places_stand_for(town: Any) -> None:
+    conn, _, query = town
+    ground, found = found_targets(conn, query)
+    assert len(found.expected) == len(ground.cells) and (found.expected >= 0).all()
+    assert found.window == 3  # of two working days, five a week
+    assert found.spread >= 0
+    # Nobody visited anything: every hot cell is unvisited, and hot cells are in the busy east.
+    assert found.unvisited.any() and (ground.lon[found.unvisited] > WEST + SIDE).mean() > 0.8
+
+
+# ---- the proposal ----
+
+
+def test_areas_are_contiguous_disjoint_and_within_their_hours(plan: CampaignPlan) -> None:
+    assert len(plan.areas) == 2 and plan.resolution == 8
+    held = [cell for area in plan.areas for cell in area.cells]
+    assert len(held) == len(set(held))
+    for area in plan.areas:
+        graph = nx.Graph()
+        graph.add_nodes_from(area.cells)
+        graph.add_edges_from((a, b) for a in area.cells for b in grid_disk(a, 1) if b in area.cells)
+        assert nx.is_connected(graph)
+        assert 0 < area.hours <= area.capacity + 1e-9 <= TERMS.team_hours + 1e-9
+        assert area.municipality.en in ("West", "East") and area.base is not None
+
+
+def test_parts_add_up_to_the_finds_and_the_interval_holds_them(plan: CampaignPlan) -> None:
+    for area in plan.areas:
+        assert sum(part.finds for part in area.targets) == pytest.approx(area.finds)
+        assert sum(part.finds for part in area.elements) == pytest.approx(area.finds, rel=0.02)
+        assert area.low <= area.finds <= area.high and area.low < area.high
+        assert sum(part.hours for part in area.targets) < area.hours  # the rest is the way in
+        assert sum(part.sites for part in area.targets) == len(area.sites)
+        assert {part.code for part in area.targets} <= set(TARGETS)
+        assert len({site.key for site in area.sites}) == len(area.sites)
+        assert {site.cell for site in area.sites} <= set(area.cells)
+        worth = sum(site.chance * site.weight for site in area.sites)
+        assert worth == pytest.approx(area.weighted, rel=0.05)  # the last place is reached in part
+        assert area.drivers
+    assert plan.proof is not None
+    assert plan.proof.objective == pytest.approx(sum(area.weighted for area in plan.areas))
+    assert plan.proof.objective <= plan.proof.bound <= plan.proof.free_bound * (1 + 1e-9)
+    assert [other.code for other in plan.what_if] == ["teams_fewer", "teams_more"]
+    fewer, more = plan.what_if
+    assert (fewer.teams, more.teams) == (1, 3)
+    assert fewer.weighted < plan.proof.objective <= more.weighted
+    assert fewer.finds < plan.finds
+
+
+def test_the_same_question_has_the_same_answer_and_a_plan_survives_as_json(
+    town: Any, plan: CampaignPlan
+) -> None:
+    conn, _, query = town
+
+    def timeless(one: CampaignPlan) -> CampaignPlan:
+        assert one.proof is not None
+        return dataclasses.replace(one, proof=dataclasses.replace(one.proof, seconds=0.0))
+
+    assert timeless(propose(conn, query, TERMS)) == timeless(plan)
+    assert from_json(plan.to_json()) == plan
+    assert isinstance(plan.terms, CampaignTerms) and plan.terms.start == END + dt.timedelta(days=1)
+    again = asked_query(plan.query)
+    assert again == query and timeless(propose(conn, again, plan.terms)) == timeless(plan)
+
+
+def test_a_query_and_a_remark_come_back_from_a_plan() -> None:
+    query = ReportQuery(3, start=dt.date(2025, 1, 2), groups=("R",), municipalities=(4, 5), incidents=True)
+    assert asked_query(told_query(query)) == query
+    with pytest.raises(InputError, match="no query has"):
+        asked_query({"territory_id": 1, "mood": "good"})
+    with pytest.raises(InputError, match="no day"):
+        asked_query({"territory_id": 1, "end": "soon"})
+    remark = caution("clash_each_group", municipality=Named("الغربية", "West"))
+    assert remark_of(said(remark)) == remark
+
+
+def test_rules_hold(town: Any, plan: CampaignPlan) -> None:
+    conn, made, query = town
+    west, east = made.municipalities
+    both = propose(conn, query, dataclasses.replace(TERMS, each_municipality=(west, east)))
+    assert {area.municipality_id for area in both.areas} == {west, east}
+    best = plan.areas[0]
+    out = propose(conn, query, dataclasses.replace(TERMS, keep_out=best.cells))
+    assert not set(best.cells) & {cell for area in out.areas for cell in area.cells}
+    kept = propose(conn, query, dataclasses.replace(TERMS, pinned=(best.cells,)))
+    pinned = [area for area in kept.areas if area.pinned]
+    assert [area.cells for area in pinned] == [best.cells]
+    corner = f"{int(cells_of([WEST + 0.004], [SOUTH + 0.03], 8)[0]):x}"
+    wanted = propose(conn, query, dataclasses.replace(TERMS, include=(corner,)))
+    assert any(corner in area.cells for area in wanted.areas)
+    small = propose(conn, query, dataclasses.replace(TERMS, most_km2=3.0))
+    assert all(area.km2 <= 3.0 + 1e-9 for area in small.areas)
+
+
+def test_clashing_rules_are_named_with_what_they_stand_for(town: Any, plan: CampaignPlan) -> None:
+    conn, made, query = town
+    west, east = made.municipalities
+    terms = dataclasses.replace(TERMS, teams=1, each_municipality=(west, east))
+    with pytest.raises(CampaignClash) as caught:
+        propose(conn, query, terms)
+    told = {(rule.code, dict(rule.values).get("municipality")) for rule in caught.value.rules}
+    assert ("clash_each_group", Named("الغربية", "West")) in told
+    assert ("clash_each_group", Named("الشرقية", "East")) in told
+    cell = plan.areas[0].cells[0]
+    with pytest.raises(CampaignClash) as caught:
+        propose(conn, query, dataclasses.replace(TERMS, keep_out=(cell,), include=(cell,)))
+    assert [(r.code, dict(r.values)) for r in caught.value.rules] == [("clash_must_closed", {"cell": cell})]
+
+
+def test_what_the_terms_name_must_be_there(town: Any) -> None:
+    conn, _, query = town
+    for wrong, words in (
+        ({"each_municipality": (999,)}, "no municipality"),
+        ({"keep_out": ("8853638f4bfffff",)}, "outside"),
+        ({"keep_out": ("banana",)}, "no H3 cell"),
+        ({"include": (f"{int(cells_of([50.01], [26.41], 9)[0]):x}",)}, "of at most resolution 8"),
+    ):
+        with pytest.raises(InputError, match=words):
+            propose(conn, query, dataclasses.replace(TERMS, **wrong))
+    with pytest.raises(Cancelled):
+        propose(conn, query, TERMS, tick=_cancel)
+
+
+def _cancel(share: float) -> None:
+    if share > 0.4:
+        raise Cancelled("stopped")
+
+
+def test_bases_take_the_way_off_and_more_areas_than_teams_share_the_hours(town: Any) -> None:
+    conn, _, query = town
+    far = Base("Depot", WEST + 0.25, SOUTH)
+    distant = propose(conn, query, dataclasses.replace(TERMS, hours=5, bases=(far,)))
+    # Some 20 km there and back at 2.5 minutes a km and a detour of 1.3: over two of five hours.
+    assert all(0.2 < area.capacity / 5 < 0.8 for area in distant.areas)
+    assert "campaign_bases_assumed" not in {remark.code for remark in distant.remarks}
+    shared = propose(conn, query, dataclasses.replace(TERMS, areas=3))
+    assert all(area.capacity <= TERMS.team_hours / 2 + 1e-9 for area in shared.areas)
+    assert dict(_remark(shared, "campaign_turns").values)["turns"] == 2
+
+
+def _remark(plan: CampaignPlan, code: str) -> Any:
+    return next(remark for remark in plan.remarks if remark.code == code)
+
+
+def test_volunteers_get_what_they_can_remove_with_what_they_need(town: Any) -> None:
+    conn, made, query = town
+    terms = dataclasses.replace(TERMS, kind="community", volunteers=10, minutes_site=5)
+    found = propose(conn, query, terms)
+    known = element_terms()
+    sites = {site.key: site for area in found.areas for site in area.sites}
+    assert sites and all(known[site.element].volunteer for site in sites.values())
+    assert {site.target for site in sites.values()} <= {"overdue", "open", "chronic"}
+    bins = known["P06"]
+    one = next(site for site in sites.values() if site.element == "P06" and site.quantity)
+    assert one.quantity is not None
+    assert one.material == ((bins.material, float(np.ceil(one.quantity * bins.per_unit))),)
+    assert one.minutes == pytest.approx(5 + one.quantity * bins.crew_minutes / 10)
+    for area in found.areas:
+        bags = sum(amount for site in area.sites for code, amount in site.material if code == "bags")
+        assert dict(area.material).get("bags", 0.0) == pytest.approx(bags)
+    codes = {remark.code for remark in found.remarks}
+    # Neither roads nor people are loaded here: both are said.
+    assert "campaign_roads_unknown" in codes and codes & {"campaign_near_points", "campaign_people_unknown"}
+
+
+# ---- visits ----
+
+
+def test_visits_move_the_hit_rate_leave_out_their_cells_and_make_them_visited(
+    town: Any, plan: CampaignPlan
+) -> None:
+    conn, made, query = town
+    before = hit_rates(conn, made.territory)
+    prior = target_terms()["overdue"]
+    assert before.of("overdue", "busy").mean == prior.prior_a / (prior.prior_a + prior.prior_b)
+    area: PlannedArea = plan.areas[0]
+    site = next(one for one in area.sites if one.target == "overdue")
+    day = plan.terms.start  # type: ignore[union-attr]
+    nested = conn.begin_nested()
+    for number in range(40):
+        conn.execute(
+            text(
+                """INSERT INTO visit (territory_id, target, visited_at, found, cell, digest)
+                   VALUES (:t, 'overdue', :at, false, :cell, :n)"""
+            ),
+            {
+                "t": made.territory, "n": number, "cell": int(cells_of([site.lon], [site.lat])[0]),
+                "at": dt.datetime.combine(day, dt.time(), dt.UTC) - dt.timedelta(days=5),
+            },
+        )  # fmt: skip
+    after = hit_rates(conn, made.territory)
+    moved = [name for name in TYPES if after.of("overdue", name).visits]
+    assert len(moved) == 1 and after.of("overdue", moved[0]).mean < 0.25
+    # Plans of days before the visits do not know of them.
+    assert hit_rates(conn, made.territory, until=day - dt.timedelta(days=6)) == before
+    later = propose(conn, query, TERMS)
+    assert site.cell not in {cell for one in later.areas for cell in one.cells}
+    assert {"campaign_visits", "campaign_visited"} <= {remark.code for remark in later.remarks}
+    anyway = propose(conn, query, dataclasses.replace(TERMS, since_visit=0))
+    assert anyway.proof is not None and plan.proof is not None
+    assert anyway.proof.objective < plan.proof.objective
+    ground, found = found_targets(conn, query)
+    assert not found.unvisited[ground.cells == str_to_int(site.cell)].any()
+    nested.rollback()
+
+
+def test_an_empty_question_gives_an_empty_plan_that_says_so(town: Any) -> None:
+    conn, _, query = town
+    none = propose(conn, dataclasses.replace(query, elements=("B07",)), TERMS)
+    assert none.areas == () and _remark(none, "campaign_nothing").caution
+    nothing = propose(conn, dataclasses.replace(query, end=dt.date(2020, 1, 1)), TERMS)
+    assert nothing.areas == () and _remark(nothing, "campaign_no_reports").caution
+    assert from_json(nothing.to_json()) == nothing
