@@ -166,8 +166,8 @@ class Master:
         if whole:
             lp.integrality_ = [highspy.HighsVarType.kInteger] * m
         highs = Silent()
-        for name, value in (("threads", 1), ("random_seed", self.field.limits.seed)):
-            highs.setOptionValue(name, value)
+        for name, option in (("threads", 1), ("random_seed", self.field.limits.seed)):
+            highs.setOptionValue(name, option)
         _told(highs.passModel(lp))
         return highs
 
