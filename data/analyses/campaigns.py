@@ -33,7 +33,9 @@ from geo.cells import from_text, resolutions
 from geo.clashes import ClashError
 from geo.errors import InputError
 from geo.remarks import Named, Remark, Term, Value, caution, decided
+from geo.rivals import rivals
 from geo.selection import Candidates, Choice, candidates, choose
+from geo.worth import DETOUR
 
 Floats = npt.NDArray[np.float64]
 Tick = Callable[[float], None]
@@ -95,11 +97,11 @@ def propose(
     told(0.9)
     what_if, said = _what_if(stake, rules, among, terms)
     told(0.95)
-    rivals = _rivals(stake, ground, rules, choice, areas)
+    others = _rivals(stake, ground, rules, among, choice)
     told(1.0)
     if len(areas) < rules.limits.areas:
         said.append(caution("campaign_fewer_areas", areas=len(areas), asked=rules.limits.areas))
-    return _plan(facts, query, terms, resolution, areas, rivals, _proof(choice), what_if, (*remarks, *said))
+    return _plan(facts, query, terms, resolution, areas, others, _proof(choice), what_if, (*remarks, *said))
 
 
 def _resolution(conn: Connection, query: ReportQuery, terms: CampaignTerms) -> tuple[int, list[Remark]]:
@@ -155,10 +157,32 @@ def _other_teams(rules: Rules, terms: CampaignTerms) -> list[tuple[str, int, int
 
 
 def _rivals(
-    stake: Stakes, ground: Terrain, rules: Rules, choice: Choice, areas: Sequence[PlannedArea]
+    stake: Stakes, ground: Terrain, rules: Rules, among: Candidates, choice: Choice
 ) -> tuple[Rival, ...]:
-    """Other ways to spend the same hours."""
-    return ()
+    """Other ways to spend the same hours; all, the plan too, by the evaluator of ``geo.rivals``."""
+    hours_m = stake.minutes_km * DETOUR / 60_000
+    found = rivals(stake.worth.effort, rules.limits, choice, among, ground.mix.sum(axis=1), hours_m)
+    others = (
+        ("top_cells", found.top_cells),
+        ("municipality_share", found.municipality_share),
+        ("greedy", found.greedy),
+    )
+    told = []
+    for code, other in others:
+        steps, shares = other.steps
+        if other.value <= 0:
+            continue  # it finds nothing at all: there is nothing to compare with
+        told.append(
+            Rival(
+                code=code,
+                finds=float((stake.worth.finds[steps] * shares).sum()),
+                weighted=other.value,
+                hours=other.hours,
+                cells=other.cells,
+                better=found.plan.value / other.value - 1,
+            )
+        )
+    return tuple(told)
 
 
 def _proof(choice: Choice) -> Proof:

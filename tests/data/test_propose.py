@@ -157,6 +157,10 @@ def test_parts_add_up_to_the_finds_and_the_interval_holds_them(plan: CampaignPla
     assert (fewer.teams, more.teams) == (1, 3)
     assert fewer.weighted < plan.proof.objective <= more.weighted
     assert fewer.finds < plan.finds
+    assert {rival.code for rival in plan.rivals} == {"top_cells", "municipality_share", "greedy"}
+    for rival in plan.rivals:
+        assert rival.finds > 0 and 0 < rival.hours <= 2 * TERMS.team_hours + 1e-9
+        assert (rival.better >= 0) == (plan.proof.objective >= rival.weighted) or abs(rival.better) < 0.1
 
 
 def test_the_same_question_has_the_same_answer_and_a_plan_survives_as_json(
@@ -255,7 +259,7 @@ def _remark(plan: CampaignPlan, code: str) -> Any:
 
 
 def test_volunteers_get_what_they_can_remove_with_what_they_need(town: Any) -> None:
-    conn, made, query = town
+    conn, _, query = town
     terms = dataclasses.replace(TERMS, kind="community", volunteers=10, minutes_site=5)
     found = propose(conn, query, terms)
     known = element_terms()
