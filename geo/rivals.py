@@ -3,9 +3,10 @@
 All go through one evaluator: a team gets the same hours, walks or drives a tour through its
 cells (nearest neighbour, then 2-opt, Croes 1958), and what is left of the hours is filled
 with the best steps. In an area the tour goes from neighbour to neighbour; between scattered
-cells it is long, and that is what contiguity is for. Caveat: tours run between cell centres
-on the straight line times a detour factor; the rivals choose their number of cells with
-hindsight of their own value, which flatters them.
+cells it is long, and that is what contiguity is for. No team's base lies better than in the
+middle of its cells, from where it sets out each day. Caveat: tours run between cell centres
+on the straight line times a detour factor; the rivals take as many cells as serve them best,
+and may start in the middle of their cells, which flatters them.
 """
 
 from __future__ import annotations
@@ -24,6 +25,14 @@ from geo.selection import Candidates, Choice
 
 TRIES = 9  # numbers of cells that a rival tries, evenly by ratio
 METRES_DEGREE = 111_195.0  # of latitude on a sphere; tours are compared, not surveyed
+
+
+@dataclass(frozen=True, slots=True)
+class Days:
+    """How a team's hours are cut into days: ``hours`` before any way to the base, on ``days`` days."""
+
+    hours: float
+    days: float
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -81,7 +90,13 @@ class Rivalry:
 
 
 def rivals(
-    effort: Effort, limits: Limits, choice: Choice, among: Candidates, counts: npt.ArrayLike, hours_m: float
+    effort: Effort,
+    limits: Limits,
+    choice: Choice,
+    among: Candidates,
+    counts: npt.ArrayLike,
+    hours_m: float,
+    days: Days | None = None,
 ) -> Rivalry:
     """A choice of areas beside the other ways, with as many teams and hours as it may use.
 
@@ -89,76 +104,90 @@ def rivals(
     ----------
     counts : (n,) reports of each cell. hours_m : hours of travel per metre on the straight line,
         the detour included.
+    days : of a team; None leaves the way to its base at what the limits' capacity says.
     """
     field = Field(effort, limits)
     amount = np.where(field.closed, 0.0, np.asarray(counts, np.float64))
     master = Master(field, among.patches, limits.areas, ())
     best = [*master.pinned, *(master.patches[place] for place in master.greedy())]
-    teams = limits.areas
+    crew = Crew(effort, limits.capacity, hours_m, days)
+    whole = np.ones(limits.areas)
     return Rivalry(
-        plan=areas_spent(effort, [p.members for p in choice.patches], limits.capacity, hours_m),
-        top_cells=top_cells(effort, limits.capacity, amount, teams, hours_m),
-        municipality_share=by_share(effort, limits.capacity, amount, field.group, teams, hours_m),
-        greedy=areas_spent(effort, [p.members for p in best], limits.capacity, hours_m),
+        plan=crew.spent([p.members for p in choice.patches], whole),
+        top_cells=top_cells(crew, amount, limits.areas),
+        municipality_share=by_share(crew, amount, field.group, limits.areas),
+        greedy=crew.spent([p.members for p in best], whole),
     )
 
 
-def areas_spent(effort: Effort, areas: Sequence[Ints], capacity: Floats, hours_m: float) -> Spent:
-    """Areas as they are, each with its team's hours."""
-    return spent(effort, areas, [float(capacity[one].mean()) for one in areas], hours_m)
+class Crew:
+    """The evaluator: teams of equal hours, and what they find in sets of cells."""
+
+    def __init__(self, effort: Effort, capacity: Floats, hours_m: float, days: Days | None = None) -> None:
+        self.effort, self.capacity, self.hours_m, self.days = effort, capacity, hours_m, days
+        self.lon, self.lat = centres(effort.cells)
+        # The tour stands for entering cells one from the other.
+        self._free = Effort(
+            effort.cells, np.zeros_like(effort.enter), effort.step_cell, effort.step_hours, effort.step_value
+        )
+
+    def hours(self, members: Ints, apart: Floats) -> float:
+        """Of a team that works these cells, (k, k) metres apart, the way to its base taken off."""
+        given = float(self.capacity[members].mean())
+        if self.days is None:
+            return given
+        # The base is where the limits have it, unless no base could serve cells so far apart so well.
+        middle = float(apart.mean(axis=1).min())
+        return min(given, self.days.hours - 2 * self.days.days * middle * self.hours_m)
+
+    def spent(self, sets: Sequence[Ints], parts: npt.ArrayLike, *, exact: bool = True) -> Spent:
+        """What teams with these parts of full hours (t,) find in sets of cells (t).
+
+        A team pays for entering its first cell and for the tour through the others, instead of
+        entering each from a neighbour; cells that lie beyond its hours are not reached.
+        """
+        worked, uses, ways = [], [], []
+        for one, part in zip(sets, np.asarray(parts, np.float64)[: len(sets)].tolist(), strict=True):
+            members = np.asarray(one, np.int64)
+            if not len(members):
+                continue
+            apart = distances(self.lon[members], self.lat[members])
+            given = part * self.hours(members, apart)
+            order = tour(apart, exact=exact)
+            members = members[order]
+            legs = apart[order[:-1], order[1:]]
+            way = (
+                float(self.effort.enter[members[0]]) + np.concatenate(([0.0], np.cumsum(legs))) * self.hours_m
+            )
+            reached = int(np.searchsorted(way, given, side="right"))
+            if not reached:
+                continue
+            use = filled(self._free, members[:reached], given - float(way[reached - 1]))
+            if use is not None:
+                worked.append(members[:reached])
+                uses.append(use)
+                ways.append(float(way[reached - 1]))
+        return Spent(tuple(worked), tuple(uses), np.array(ways))
 
 
-def spent(effort: Effort, sets: Sequence[Ints], hours: Sequence[float], hours_m: float) -> Spent:
-    """The evaluator: what teams find in sets of cells.
-
-    A team pays for entering its first cell and for the tour through the others, instead of
-    entering each from a neighbour; cells that lie beyond its hours are not reached.
-    """
-    return _spent(effort, sets, hours, hours_m, exact=True)
-
-
-def _spent(
-    effort: Effort, sets: Sequence[Ints], hours: Sequence[float], hours_m: float, *, exact: bool
-) -> Spent:
-    free = Effort(
-        effort.cells, np.zeros_like(effort.enter), effort.step_cell, effort.step_hours, effort.step_value
-    )
-    lon, lat = centres(effort.cells)
-    worked, parts, ways = [], [], []
-    for one, given in zip(sets, hours, strict=True):
-        members = np.asarray(one, np.int64)
-        if not len(members) or given <= 0:
-            continue
-        order, legs = tour(lon[members], lat[members], exact=exact)
-        members = members[order]
-        way = float(effort.enter[members[0]]) + np.concatenate(([0.0], np.cumsum(legs))) * hours_m
-        reached = int(np.searchsorted(way, given, side="right"))
-        if not reached:
-            continue
-        part = filled(free, members[:reached], given - float(way[reached - 1]))
-        if part is not None:
-            worked.append(members[:reached])
-            parts.append(part)
-            ways.append(float(way[reached - 1]))
-    return Spent(tuple(worked), tuple(parts), np.array(ways))
-
-
-def tour(lon: Floats, lat: Floats, *, exact: bool = True) -> tuple[Ints, Floats]:
-    """An order (k,) of points in decimal degrees that makes a short open tour, and its legs (k − 1,) in metres."""
-    k = len(lon)
+def distances(lon: Floats, lat: Floats) -> Floats:
+    """Metres between points in decimal degrees, (k, k), on a plane around their middle."""
     x = (lon - lon.mean()) * METRES_DEGREE * np.cos(np.radians(lat.mean()))
     y = (lat - lat.mean()) * METRES_DEGREE
-    apart = np.hypot(x[:, None] - x[None, :], y[:, None] - y[None, :])
+    return np.hypot(x[:, None] - x[None, :], y[:, None] - y[None, :])
+
+
+def tour(apart: Floats, *, exact: bool = True) -> Ints:
+    """An order (k,) of points (k, k) metres apart that makes a short open tour."""
+    k = len(apart)
     left = apart.copy()
     order = np.empty(k, np.int64)
     # From a far end: a tour that starts in the middle has to come back to it.
-    order[0] = int(np.argmax(np.hypot(x, y)))
+    order[0] = int(np.argmax(apart.sum(axis=1)))
     for place in range(1, k):
         left[:, order[place - 1]] = np.inf
         order[place] = int(np.argmin(left[order[place - 1]]))
-    if exact and k > 3:
-        order = _untangled(order, apart)
-    return order, apart[order[:-1], order[1:]]
+    return _untangled(order, apart) if exact and k > 3 else order
 
 
 def _untangled(order: Ints, apart: Floats) -> Ints:
@@ -179,35 +208,29 @@ def _untangled(order: Ints, apart: Floats) -> Ints:
     return order
 
 
-def top_cells(effort: Effort, capacity: Floats, counts: npt.ArrayLike, teams: int, hours_m: float) -> Spent:
-    """The cells with most reports, shared out among teams by where they lie.
+def top_cells(crew: Crew, counts: npt.ArrayLike, teams: int) -> Spent:
+    """The cells with most reports (n,), shared out among teams by where they lie.
 
     As many cells as give most: a few are exhausted, too many are spent on the way.
     """
     amount = np.asarray(counts, np.float64)
     order = np.argsort(-amount, kind="stable")
-    order = order[amount[order] > 0]
-    return _scattered(effort, order, capacity, np.ones(teams), hours_m)
+    return _scattered(crew, order[amount[order] > 0], np.ones(teams))
 
 
-def by_share(
-    effort: Effort, capacity: Floats, counts: npt.ArrayLike, group: Ints, teams: int, hours_m: float
-) -> Spent:
+def by_share(crew: Crew, counts: npt.ArrayLike, group: Ints, teams: int) -> Spent:
     """Hours by each group's share of all reports; in each group, its cells with most reports."""
     amount = np.asarray(counts, np.float64)
     total = float(amount.sum())
-    if total <= 0:
-        return Spent((), (), np.zeros(0))
     found = []
-    for one in np.unique(group).tolist():
-        inside = group == one
-        share = teams * float(amount[inside].sum()) / total
-        order = np.flatnonzero(inside & (amount > 0))
-        order = order[np.argsort(-amount[order], kind="stable")]
-        if share <= 0 or not len(order):
+    for one in np.unique(group).tolist() if total > 0 else ():
+        order = np.flatnonzero((group == one) & (amount > 0))
+        share = teams * float(amount[order].sum()) / total
+        if share <= 0:
             continue
         tours = max(1, int(np.ceil(share - 1e-9)))
-        found.append(_scattered(effort, order, capacity, np.full(tours, share / tours), hours_m))
+        order = order[np.argsort(-amount[order], kind="stable")]
+        found.append(_scattered(crew, order, np.full(tours, share / tours)))
     return Spent(
         tuple(s for one in found for s in one.sets),
         tuple(p for one in found for p in one.parts),
@@ -215,32 +238,25 @@ def by_share(
     )
 
 
-def _scattered(effort: Effort, order: Ints, capacity: Floats, parts: Floats, hours_m: float) -> Spent:
+def _scattered(crew: Crew, order: Ints, parts: Floats) -> Spent:
     """The first cells of an order, as many as give most, among teams with these parts of full hours (t,)."""
-    empty = Spent((), (), np.zeros(0))
+    effort = crew.effort
+    best, best_sets = Spent((), (), np.zeros(0)), [order[:0]]
     if not len(order):
-        return empty
+        return best
     work = np.bincount(effort.step_cell, effort.step_hours, len(effort.cells)) + effort.enter
-    # More cells than teams have the hours to get to by the shortest way there is are never reached.
-    reach = np.cumsum(effort.enter[order] - effort.enter[order].min() / 2)
-    most = int(np.searchsorted(reach, float(parts.sum()) * float(capacity[order].max()), side="right"))
+    # More cells than could be got to if all were neighbours are never reached.
+    hours = float(parts.sum()) * float(crew.capacity[order].max())
+    most = int(np.searchsorted(np.cumsum(effort.enter[order]), hours, side="right"))
     most = min(max(most, len(parts)), len(order))
-    best, best_value, best_sets = empty, -1.0, [order[:0]]
     numbers = np.unique(np.geomspace(min(len(parts), most), most, TRIES).astype(np.int64))
-    lon, lat = centres(effort.cells)
     for number in numbers.tolist():
-        sets = list(_shared(order[:number], lon, lat, work, len(parts)))
-        now = _spent(effort, sets, _hours(sets, capacity, parts), hours_m, exact=False)
-        if now.value > best_value:
-            best, best_value, best_sets = now, now.value, sets
-    final = spent(effort, best_sets, _hours(best_sets, capacity, parts), hours_m)
+        sets = list(_shared(order[:number], crew.lon, crew.lat, work, len(parts)))
+        now = crew.spent(sets, parts, exact=False)
+        if now.value > best.value:
+            best, best_sets = now, sets
+    final = crew.spent(best_sets, parts) if best.parts else best
     return final if final.value >= best.value else best
-
-
-def _hours(sets: Sequence[Ints], capacity: Floats, parts: Floats) -> list[float]:
-    return [
-        float(part * capacity[one].mean()) if len(one) else 0.0 for one, part in zip(sets, parts, strict=True)
-    ]
 
 
 def _shared(members: Ints, lon: Floats, lat: Floats, work: Floats, teams: int) -> Iterator[Ints]:

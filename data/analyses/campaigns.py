@@ -33,7 +33,7 @@ from geo.cells import from_text, resolutions
 from geo.clashes import ClashError
 from geo.errors import InputError
 from geo.remarks import Named, Remark, Term, Value, caution, decided
-from geo.rivals import rivals
+from geo.rivals import Days, rivals
 from geo.selection import Candidates, Choice, candidates, choose
 from geo.worth import DETOUR
 
@@ -97,7 +97,7 @@ def propose(
     told(0.9)
     what_if, said = _what_if(stake, rules, among, terms)
     told(0.95)
-    others = _rivals(stake, ground, rules, among, choice)
+    others = _rivals(stake, ground, rules, among, choice, terms)
     told(1.0)
     if len(areas) < rules.limits.areas:
         said.append(caution("campaign_fewer_areas", areas=len(areas), asked=rules.limits.areas))
@@ -157,11 +157,13 @@ def _other_teams(rules: Rules, terms: CampaignTerms) -> list[tuple[str, int, int
 
 
 def _rivals(
-    stake: Stakes, ground: Terrain, rules: Rules, among: Candidates, choice: Choice
+    stake: Stakes, ground: Terrain, rules: Rules, among: Candidates, choice: Choice, terms: CampaignTerms
 ) -> tuple[Rival, ...]:
     """Other ways to spend the same hours; all, the plan too, by the evaluator of ``geo.rivals``."""
     hours_m = stake.minutes_km * DETOUR / 60_000
-    found = rivals(stake.worth.effort, rules.limits, choice, among, ground.mix.sum(axis=1), hours_m)
+    counts = ground.mix.sum(axis=1)
+    days = Days(terms.team_hours / rules.turns, terms.days / rules.turns)
+    found = rivals(stake.worth.effort, rules.limits, choice, among, counts, hours_m, days)
     others = (
         ("top_cells", found.top_cells),
         ("municipality_share", found.municipality_share),
