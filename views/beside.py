@@ -1,7 +1,7 @@
 """What stands beside the map: the picked place, the ranked areas or the ranked hexagons.
 
-A pick is a cell as H3 writes it, an area's id after an ``a``, or the number of an outline
-after an ``o``. The map hands a click over as a feature; the lists hand theirs to the map (``static/rasd/shell.js``).
+A pick is a cell as H3 writes it, an area's id after an ``a``, the number of an outline after
+an ``o``, or that of a line after an ``l``. The map hands a click over as a feature; the lists hand theirs to the map (``static/rasd/shell.js``).
 """
 
 from __future__ import annotations
@@ -34,6 +34,8 @@ def read_pick(feature: dict[str, Any] | None) -> str | None:
     properties = (feature or {}).get("properties") or {}
     if "area" in properties:
         return f"a{int(properties['area'])}"
+    if "line" in properties:
+        return f"l{int(properties['line'])}"
     if "outline" in properties:
         return f"o{int(properties['outline'])}"
     if "res" in properties:
@@ -44,8 +46,8 @@ def read_pick(feature: dict[str, Any] | None) -> str | None:
 
 def place_of(pick: str) -> tuple[tuple[str, float], ...]:
     """A pick as the map wants it; nothing when it is not well formed."""
-    for letter, kind in (("a", "area"), ("o", "outline")):
-        number = _number(pick, letter)
+    for letter, kind in (("a", "area"), ("o", "outline"), ("l", "line")):
+        number = numbered(pick, letter)
         if number is not None:
             return ((kind, number),)
     index = cell_of(pick)
@@ -55,7 +57,8 @@ def place_of(pick: str) -> tuple[tuple[str, float], ...]:
     return (("lat", lat), ("lng", lng), ("res", resolution))
 
 
-def _number(pick: str, letter: str) -> int | None:
+def numbered(pick: str, letter: str) -> int | None:
+    """The number after a letter; None when the pick is another kind of thing."""
     digits = pick[1:]
     usable = pick.startswith(letter) and digits.isascii() and digits.isdecimal() and len(digits) < 11
     return int(digits) if usable else None
@@ -133,7 +136,7 @@ def _card(drawn: Drawn) -> None:
     words, pick, shown = drawn.scene.words, st.session_state["pick"], drawn.picked()
     version, query = shown.scene.version, shown.scene.query
     heading = cards.note(shown.name) if shown.name else ""
-    area = _number(pick, "a")
+    area = numbered(pick, "a")
     if area is not None:
         ranked = answers.level(version, query)
         row = next((r for r in ranked.rows if r.id == area), None)
@@ -170,7 +173,7 @@ def _card(drawn: Drawn) -> None:
 
 def outlined(drawn: Drawn) -> Finding | None:
     """The picked outline, if one is picked and the method still has it."""
-    number, shown = _number(st.session_state["pick"], "o"), drawn.picked()
+    number, shown = numbered(st.session_state["pick"], "o"), drawn.picked()
     if number is None or shown.result is None:
         return None
     return methods.get(drawn.code).outlined(drawn.scene.words, shown.result, number)

@@ -57,9 +57,9 @@ def brand(words: Words) -> str:
     )
 
 
-def head(words: Words, territory: str, period: str) -> str:
+def head(words: Words, territory: str, period: str, title: str = "page.title") -> str:
     return (
-        f'<div class="rd-head"><h1>{esc(words("page.title"))}</h1>'
+        f'<div class="rd-head"><h1>{esc(words(title))}</h1>'
         f"<p><bdi>{esc(territory)}</bdi> · <bdi>{esc(period)}</bdi></p>"
         '<button class="rd-btn rd-link" type="button" data-rasd="copy"'
         f' data-done="{esc(words("link.done"))}">'

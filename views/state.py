@@ -19,6 +19,8 @@ T = TypeVar("T", bound=str | int)
 _WRITTEN = "_written"  # what the last run put into the address
 _CODES = "_codes"  # what the session held then
 _FROM_ADDRESS = "_from_address"
+_OFFERED = "_offered"  # the address that the links to other pages carry
+_PAGE = "_page_code"
 _DEFAULTS = "_defaults"  # values that the address leaves out, as texts
 
 
@@ -33,14 +35,17 @@ def _text(value: Any) -> str:
     return "" if value is None else str(value)
 
 
-def begin() -> None:
-    """Decide who wins in this run; call it first."""
+def begin(page: str) -> None:
+    """Decide who wins in this run; call it first, with the page's code."""
     state = st.session_state
     written = state.get(_WRITTEN)
     here = st.query_params.to_dict()
     unchanged = all(_text(state.get(key)) == text for key, text in state.get(_CODES, {}).items())
+    # Another page by our own link: the session knows more than the link, which may be older.
+    linked = state.get(_PAGE, page) != page and here == state.get(_OFFERED)
+    state[_PAGE] = page
     # An address that we did not write and that no widget explains: back, forward, or new.
-    state[_FROM_ADDRESS] = written is None or (here != written and unchanged)
+    state[_FROM_ADDRESS] = written is None or (here != written and unchanged and not linked)
     # Assigned on every run, so that widgets which are not shown in this one keep their value.
     for key in state.get(_DEFAULTS, {}):
         if key in state:
@@ -92,20 +97,26 @@ def flag(key: str, default: bool = False) -> bool:
     return value
 
 
-def whole(key: str, default: int, low: int, high: int) -> int:
-    """Bind a whole number within ``low`` … ``high``; one outside is moved to the nearer end."""
+def whole(key: str, default: int, low: int, high: int, *, always: bool = False) -> int:
+    """Bind a whole number within ``low`` … ``high``; one outside is moved to the nearer end.
+
+    ``always`` writes it into the address also where it equals the default.
+    """
     incoming = _incoming(key)
     given = str(st.session_state[key]) if incoming is None else incoming
     digits = given.removeprefix("-")
     # Twelve digits are more than any setting has; int() would take thousands.
     usable = digits.isascii() and digits.isdecimal() and len(digits) <= 12
     value = min(max(int(given) if usable else default, low), high)
-    _keep(key, value, default)
+    _keep(key, value, "" if always else default)
     return value
 
 
-def decimal(key: str, default: float, low: float, high: float) -> float:
-    """Bind a number within ``low`` … ``high``; one outside is moved to the nearer end."""
+def decimal(key: str, default: float, low: float, high: float, *, always: bool = False) -> float:
+    """Bind a number within ``low`` … ``high``; one outside is moved to the nearer end.
+
+    ``always`` as in ``whole``.
+    """
     incoming = _incoming(key)
     given = str(st.session_state[key]) if incoming is None else incoming
     try:
@@ -115,7 +126,7 @@ def decimal(key: str, default: float, low: float, high: float) -> float:
     if not math.isfinite(value):
         value = default
     value = min(max(value, low), high)
-    _keep(key, value, default)
+    _keep(key, value, "" if always else default)
     return value
 
 
@@ -149,6 +160,35 @@ def put(key: str, value: str) -> None:
     if value:
         address[key] = value
     _write(address)
+
+
+def bound() -> dict[str, str]:
+    """What this run has bound so far, as texts, without what is at its default."""
+    defaults = st.session_state[_DEFAULTS]
+    return {key: text for key, text in st.session_state[_CODES].items() if text != defaults[key]}
+
+
+def arrived() -> bool:
+    """Whether this run takes its values from the address: a link, or back and forward."""
+    return bool(st.session_state[_FROM_ADDRESS])
+
+
+def say(key: str, value: bool) -> None:
+    """Bind a switch that the page itself decides in this run, off by default."""
+    _keep(key, value, False)
+
+
+def reset(key: str) -> None:
+    """Take a bound value back to its default; call it in a callback."""
+    st.session_state[key] = True if st.session_state.get(_DEFAULTS, {}).get(key) == "1" else ""
+
+
+def everything() -> dict[str, str]:
+    """All values that any page has bound and that are not at their default, as an address."""
+    state, defaults = st.session_state, st.session_state[_DEFAULTS]
+    texts = {key: _text(state[key]) for key in defaults if key in state}
+    state[_OFFERED] = {key: text for key, text in texts.items() if text and text != defaults[key]}
+    return dict(state[_OFFERED])
 
 
 def finish() -> None:
