@@ -9,11 +9,9 @@ from layers import assets
 
 st.set_page_config(page_title="Rasd · رصد", page_icon=str(assets.STATIC / "icon.png"), layout="wide")
 
-from views import hotspots  # noqa: E402  (set_page_config must be the first call of Streamlit)
+from views import campaigns, hotspots, navigation  # noqa: E402  (set_page_config must be the first call)
 
 if not all((assets.STATIC / "leaflet" / name).exists() for name in assets.LEAFLET_FILES):
     assets.prepare()
 
-st.navigation(
-    [st.Page(hotspots.page, title="Rasd", url_path="hotspots", default=True)], position="hidden"
-).run()
+navigation.run({"hotspots": hotspots.page, "campaigns": campaigns.page})

@@ -267,6 +267,36 @@ def map_payload(
         say the same.
     """
     words = Words(language)
+    under = ground(version, query, whole, words)
+    held = [cells(version, shown.scene.query) for shown in _shown]
+    drawn = (
+        _single(words, code, _shown[0], held[0], under.main)
+        if other is None
+        else _double(code, _shown, held, under.main)
+    )
+    return hexmap.payload(
+        **drawn,
+        **under.drawn,
+        fit=fit,
+        words=layer_words(words, illustrative=under.illustrative, incidents=query.incidents),
+        language=language,
+        palette=palette,
+        pick=dict(pick) or None,
+        over_tiles=tiles,
+    )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Ground:
+    """What lies under every map of a territory: ``drawn`` are arguments of ``hexmap.payload``."""
+
+    main: outlines.Outlines
+    illustrative: bool
+    drawn: dict[str, Any]
+
+
+def ground(version: int, query: ReportQuery, whole: ReportQuery, words: Words) -> Ground:
+    """Areas with their names and counts, thin ones within them, and what to fit at first."""
     ranked = level(version, whole)
     frame = _areas(version, query.territory_id, ranked.name) if ranked.name else None
     if ranked.name:
@@ -288,27 +318,24 @@ def map_payload(
             minor = _outlines(version, query.territory_id, "district", 25_000)
             names = [words.pick(a, e) for a, e in zip(small["name_ar"], small["name_en"], strict=True)]
     bounds, extent = first_view(cells(version, whole), frame)
-    counted = [cells(version, shown.scene.query) for shown in _shown]
-    drawn = (
-        _single(words, code, _shown[0], counted[0], main)
-        if other is None
-        else _double(code, _shown, counted, main)
+    return Ground(
+        main,
+        ranked.illustrative,
+        {
+            "outlines": main,
+            "labels": labels,
+            "minor": minor,
+            "minor_names": names,
+            "bounds": bounds,
+            "extent": extent,
+        },
     )
-    return hexmap.payload(
-        **drawn,
-        outlines=main,
-        labels=labels,
-        minor=minor,
-        minor_names=names,
-        bounds=bounds,
-        extent=extent,
-        fit=fit,
-        words=layer_words(words, illustrative=ranked.illustrative, incidents=query.incidents),
-        language=language,
-        palette=palette,
-        pick=dict(pick) or None,
-        over_tiles=tiles,
-    )
+
+
+def counted(counts: CellCounts, under: Ground) -> dict[str, Any]:
+    """The counts at every resolution as arguments of ``hexmap.payload``."""
+    sizes = sorted(counts.levels)
+    return _limits([counts], sizes) | {"cells": _packed(counts, sizes, under.main)}
 
 
 def _single(

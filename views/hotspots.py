@@ -33,6 +33,7 @@ from views import (
     jobs,
     methods,
     months,
+    navigation,
     notices,
     results,
     state,
@@ -49,11 +50,12 @@ MAP_HEIGHT = 620  # before the style sheet sets it by screen size
 
 def page() -> None:
     """The whole page; errors of ours become a sentence."""
-    state.begin()
+    state.begin("hotspots")
     jobs.begin()
     language = state.one("lang", "ar", LANGUAGES)
     words = Words(language)
     style.apply(words)
+    place = st.container()
     with st.sidebar:
         st.html(cards.brand(words))
         names = {code: words(f"lang.{code}") for code in LANGUAGES}
@@ -69,6 +71,7 @@ def page() -> None:
     except RasdError as error:
         st.html(notices.failure(words, str(error), store=not isinstance(error, InputError)))
     jobs.finish()
+    navigation.switch(words, place, "hotspots")
 
 
 def _body(words: Words) -> None:

@@ -85,7 +85,7 @@
         const slack = REACH / W; if (X < line.x0 - slack || X > line.x1 + slack || Y < line.y0 - slack || Y > line.y1 + slack) continue;
         for (const ring of line.rings) { const d = apartFrom(ring, X, Y, W); if (d < least) { least = d; best = line; } }
       }
-      return best && best.number ? this._track(best) : null;
+      return best && (best.number || best.notes.length) ? this._track(best) : null;
     },
     _track: function (line) {                        // there and back again: the outline of a line is the line
       const rings = line.rings.map((p) => { const out = []; for (let i = 0; i < p.length; i += 2) out.push(toLatLng(p[i], p[i + 1])); return out.concat(out.slice(1, -1).reverse()); });

@@ -10,9 +10,16 @@ from pathlib import Path
 
 import pytest
 
+from data.analyses.kinds import element_terms
+from data.analyses.works import work_costs
+from data.campaigns import STATUSES
+from data.plan import TARGETS
 from data.vocabulary import LEVELS, Channel, Status
+from geo.hitrates import TYPES
+from geo.roads import CLASSES
 from layers.palettes import PALETTES
-from views import compare, filters, methods
+from views import campaigns, compare, filters, methods, navigation
+from views.studio import areacards, codes, drawing, handout, proof, results, saved, visits
 from views.words import LANGUAGES, Words, catalogue, number, plural_category, short
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -35,6 +42,37 @@ FAMILIES = {
     "against": list(compare.AGAINST),
     "count": list(filters.COUNTED),
     "history": ["day", "week", "month", "hot", "cold"],
+    "pages": list(navigation.CODES),
+    "what": [*campaigns.WHAT, *(f"{code}_about" for code in campaigns.WHAT)],
+    "terms": [*codes.WHOLE, *codes.DECIMAL, "classes", "costs"],
+    "termshelp": [*(set(codes.WHOLE) | set(codes.DECIMAL)) - {"teams"}, "classes", "costs"],
+    "target": list(TARGETS),
+    "targethelp": list(TARGETS),
+    "driver": [*TARGETS, "growing", "severe"],
+    "areatype": list(TYPES),
+    "road": list(CLASSES),
+    "material": sorted({row.material for row in element_terms().values()} - {""}),
+    "told": list(codes.KINDS),
+    "answer": list(codes.KINDS),
+    "solving": list(codes.KINDS),
+    "stretch": [code for code, *_ in drawing.STRETCH_SHADES],
+    "tab": sorted({*results.TABS, *saved.TABS}),
+    "work": list(work_costs()),
+    "rival": ["top_cells", "municipality_share", "greedy", "by_rate", "by_count", "by_ratio"],
+    "whatif": ["teams_fewer", "teams_more"],
+    "weekend": list(codes.WEEKENDS),
+    "state": list(STATUSES),
+    "step": [status for status in STATUSES if status != "proposed"],
+    "handout": list(handout.FORMATS),
+    "handouthelp": list(handout.FORMATS),
+    "sitehead": list(areacards.SITE_HEADS),
+    "axishead": list(areacards.AXIS_HEADS),
+    "ratehead": list(proof.RATE_HEADS),
+    "visithead": list(visits.RATE_HEADS),
+    "visitlist": list(visits.LIST_HEADS),
+    "visitdone": list(visits.DONE),
+    "coursehead": sorted({*saved.EVENT_HEADS, *saved.VERSION_HEADS}),
+    "visitby": ["all", "area", "team", "target"],
 }
 NO_KEYS = ("css", "js", "py", "html")  # file names look like keys
 

@@ -1,0 +1,144 @@
+"""The Campaigns page: where to send the teams, what they will find, and was it worth it.
+
+The page reads from top to bottom: which kind of campaign, its inputs, Propose, the answer
+in a sentence, the map with its numbered areas and the card of the picked one, and below it
+all areas, the proof, scenarios side by side, saving and handing out. Saved plans are the
+fourth choice. Inputs change nothing until Propose is pressed; everything is in the address.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import streamlit as st
+
+from data.database import connection
+from data.query import ReportQuery
+from data.territories import all_territories
+from geo.errors import InputError, RasdError
+from views import answers, cards, filters, incidents, jobs, navigation, notices, state, style
+from views.studio import codes, inputs, mapping, results, saved, scenarios
+from views.studio.proposals import ask, reports_of
+from views.studio.setting import Setting
+from views.words import LANGUAGES, Words
+
+WHAT = (*codes.KINDS, "saved")
+
+
+def page() -> None:
+    """The whole page; errors of ours become a sentence."""
+    state.begin("campaigns")
+    jobs.begin()
+    language = state.one("lang", "ar", LANGUAGES)
+    words = Words(language)
+    style.apply(words)
+    place = st.container()
+    with st.sidebar:
+        st.html(cards.brand(words))
+        names = {code: words(f"lang.{code}") for code in LANGUAGES}
+        st.segmented_control(
+            words("lang.label"), LANGUAGES, key="lang", format_func=names.__getitem__, required=True
+        )
+    try:
+        _body(words)
+    except RasdError as error:
+        st.html(notices.failure(words, str(error), store=not isinstance(error, InputError)))
+    jobs.finish()
+    navigation.switch(words, place, "campaigns")
+
+
+def _body(words: Words) -> None:
+    with connection() as conn:
+        territories = {t.code: t for t in all_territories(conn)}
+    if not territories:
+        state.finish()
+        st.html(notices.empty_store(words))
+        return
+    with st.sidebar:
+        chosen = territories[state.one("territory", next(iter(territories)), list(territories))]
+        if len(territories) > 1:
+            labels = {code: words.pick(t.name_ar, t.name_en) for code, t in territories.items()}
+            st.selectbox(
+                words("filters.territory"), list(territories), key="territory", format_func=labels.__getitem__
+            )
+    version = chosen.data_version
+    found = answers.choices(version, chosen.id)
+    with st.sidebar:
+        view = filters.draw(words, chosen.id, found)
+    mapping.bind_pick(chosen.code)
+    whole = ReportQuery(chosen.id, default_points=view.query.default_points)
+    with st.container():
+        st.html(cards.head(words, words.pick(chosen.name_ar, chosen.name_en), view.period, "studio.page"))
+        illustrative = answers.level(version, whole).illustrative
+        if chosen.simulated:
+            st.html(notices.simulated(words, illustrative=illustrative))
+        elif illustrative:
+            st.html(cards.note(words("illustrative.text")))
+    if found.first is None:
+        state.finish()
+        st.html(notices.empty_territory(words))
+        return
+    setting = Setting(
+        words,
+        chosen.code,
+        chosen.id,
+        version,
+        reports_of(view.query),
+        whole,
+        view.palette,
+        inputs.options(words, found, answers.sizes(version, whole)),
+    )
+    what = _what(words, setting)
+    if what == "saved":
+        saved.draw(setting)
+    else:
+        _propose(setting, codes.kind_of(what))
+
+
+def _what(words: Words, setting: Setting) -> str:
+    """The four choices."""
+    what = state.one("what", WHAT[0], WHAT)
+    names = {code: words(f"what.{code}") for code in WHAT}
+    with st.container():
+        st.segmented_control(
+            words("what.label"),
+            WHAT,
+            key="what",
+            format_func=names.__getitem__,
+            required=True,
+            label_visibility="collapsed",
+        )
+        st.html(notices.about(words(f"what.{what}_about")))
+        narrowed = setting.query != replace(setting.whole)
+        if narrowed and what != "saved":
+            st.html(cards.note(words("studio.filtered")))
+    return what
+
+
+def _propose(setting: Setting, kind: codes.Kind) -> None:
+    """Inputs, Propose, and what comes of it."""
+    words, query = setting.words, setting.query
+    with st.container(border=True, key="rasd_inputs"):
+        try:
+            terms = inputs.draw(words, kind, setting.options)
+        except InputError as error:
+            st.html(notices.failure(words, str(error), store=False))
+            terms = None
+        pressed = st.button(
+            words("studio.propose"), type="primary", key="propose", disabled=terms is None, width=230
+        )
+    scenarios.bind()
+    results.bind_tab()
+    question = scenarios.asked(kind, query, terms, pressed=pressed)
+    asked, plan = None, None
+    with st.container():
+        _, ready = incidents.settled(words, setting.version, query, needed=question is not None)
+        if question is not None and ready:
+            if (query, terms) != question:
+                st.html(notices.cautions(words, [words("studio.changed")]))
+            asked = ask(words, setting.version, *question)
+            plan = results.solved(setting, asked)
+    state.finish()
+    source = asked.key if asked and plan else ""
+    mapping.draw(setting, kind, plan, source, terms)
+    results.below(setting, plan, asked)

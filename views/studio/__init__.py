@@ -1,0 +1,1 @@
+"""The campaign studio: inputs, proposal, map, cards, comparison, saved plans, results."""
