@@ -1,0 +1,417 @@
+"""What a campaign changed: treated cells against untreated ones that had the same course before.
+
+Difference-in-differences on counts. The level before is not the count itself but what it
+foretells: teams go where it was bad, part of that is chance, and chance does not return
+(regression to the mean; empirical-Bayes before-after study, Hauer 1997). A Poisson model
+with nested over-dispersion (cell, its surroundings, municipality), learned on untreated
+ground, gives the interval. Caveat: it takes for granted that, given their course before,
+treated cells would have gone on like the untreated ones; the placebo test looks for signs
+that they would not.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+from scipy import optimize, spatial, special
+
+from geo.cells import Cells, parents, resolutions
+from geo.errors import InputError
+from geo.neighbours import neighbourhood
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+Flags = npt.NDArray[np.bool_]
+
+MATCHED = 8  # untreated cells for each treated one
+CALIPER = 0.5  # farthest a match may be in the logarithm of level or trend: a factor of 1.6
+LEAST_BEFORE = 4  # periods
+LEAST_COUNT = 5  # counts that treated cells need after, or were expected to have
+_SMALL = 0.25  # reports a period that are added before logarithms are taken
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Panel:
+    """Counts of a study area before and after a campaign; the time of the campaign is left out.
+
+    Attributes
+    ----------
+    cells : (n,) int64, ascending, of one resolution.
+    counts : (n, t), the first ``before`` periods end where the campaign begins; all equally long.
+    group : (n,) municipality of each cell, 0 for none.
+    treated : (n,) cells in which the campaign worked.
+
+    Raises
+    ------
+    InputError : too few periods, nothing treated, or shapes that differ.
+    """
+
+    cells: Cells
+    counts: Ints
+    before: int
+    group: Ints
+    treated: Flags
+
+    def __post_init__(self) -> None:
+        n = len(self.cells)
+        faults = []
+        if self.counts.shape[:1] != (n,) or self.group.shape != (n,) or self.treated.shape != (n,):
+            faults.append("cells, counts, groups and treated differ in number")
+        elif not self.treated.any():
+            faults.append("no cell of the study area was treated")
+        if self.before < LEAST_BEFORE:
+            faults.append(f"{self.before} periods lie before it, at least {LEAST_BEFORE} are needed")
+        if self.counts.shape[1] <= self.before:
+            faults.append("no whole period lies after it")
+        if faults:
+            raise InputError("An effect cannot be estimated: " + "; ".join(faults) + ".")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Matches:
+    """Untreated cells for treated ones.
+
+    Attributes
+    ----------
+    members : (k,) treated cells that were matched, positions in the panel.
+    weight : (n,) of each untreated cell; adds up to k. 0 for cells that match nobody.
+    expected : (n,) reports a period that a cell's course foretells, up to a common factor.
+    abroad : share of the weight in another municipality than its treated cell.
+    loose : share of treated cells without a match within the caliper.
+    """
+
+    members: Ints
+    weight: Floats
+    expected: Floats
+    abroad: float
+    loose: float
+
+
+@dataclass(frozen=True, slots=True)
+class Spread:
+    """Over-dispersion on untreated ground, as squared coefficients of variation.
+
+    Attributes
+    ----------
+    cell : of each cell by itself; near, wide : shared by the cells of one parent one and two
+    resolutions coarser; group : shared by a municipality.
+    freedom : how many surroundings these were learned from, as degrees of freedom.
+    """
+
+    cell: float
+    near: float
+    wide: float
+    group: float
+    freedom: float
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """The effect on one count.
+
+    Attributes
+    ----------
+    ratio : reports after ÷ those expected without a campaign; 0.65 is 35 % fewer.
+    low, high : its interval. p : of no effect, two-sided. level : of the interval.
+    observed, expected : in treated cells after the campaign.
+    cells, controls : treated cells that were matched, and different untreated cells behind them.
+    """
+
+    ratio: float
+    low: float
+    high: float
+    p: float
+    level: float
+    observed: int
+    expected: float
+    cells: int
+    controls: int
+    spread: Spread
+
+    @property
+    def claims(self) -> bool:
+        """Whether the interval leaves out "no effect"."""
+        return not self.low <= 1 <= self.high
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One period of the course: what was counted and what matched cells let expect.
+
+    Attributes
+    ----------
+    period : 0 is the first after the campaign, -1 the last before it.
+    ratio, low, high : observed ÷ expected with its interval.
+    """
+
+    period: int
+    observed: int
+    expected: float
+    ratio: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Findings:
+    """Everything that is estimated for one campaign.
+
+    Attributes
+    ----------
+    effect : in the treated cells. spill : in the untreated cells next to them; None without any.
+    placebo : the same as ``effect`` at earlier dates, at which nothing was done; newest first.
+    course : period by period, before and after.
+    matches : the untreated cells that stand for the treated ones.
+    near : (n,) cells next to treated ones.
+    """
+
+    effect: Estimate
+    spill: Estimate | None
+    placebo: tuple[Estimate, ...]
+    course: tuple[Step, ...]
+    matches: Matches
+    near: Flags
+
+
+def findings(panel: Panel, *, level: float = 0.95) -> Findings:
+    """Effect, spill-over, placebo tests and course of a campaign.
+
+    A placebo test pretends that the campaign began earlier, with matches made anew from what
+    was known by then. The last quarter of the time before is kept out of it: by what happened
+    then the cells were chosen, and a level that is high because it was chosen for being high
+    is no sign of a faulty comparison.
+    """
+    near = ring(panel.cells, panel.treated)
+    barred = panel.treated | near
+    matches = matches_of(panel, barred)
+    after = panel.counts.shape[1] - panel.before
+    course = []
+    for period in range(panel.counts.shape[1]):
+        one = panel.counts[:, period].astype(np.float64)
+        found = estimated(panel, matches, one, _learned(panel, matches, barred, one), level=level)
+        step = (found.observed, found.expected, found.ratio, found.low, found.high)
+        course.append(Step(period - panel.before, *step))
+    spill = None
+    if near.any():
+        beside = replace(panel, treated=near)
+        spill = _judged(beside, matches_of(beside, barred), barred, level)
+    placebo = []
+    end = panel.before - max(panel.before // 4, 1)
+    # A test that knows less than half of what the effect knows would say little about it.
+    while end - after >= max(LEAST_BEFORE, panel.before // 2):
+        earlier = replace(panel, counts=panel.counts[:, :end], before=end - after)
+        placebo.append(_judged(earlier, matches_of(earlier, barred), barred, level))
+        end -= after
+    return Findings(
+        _judged(panel, matches, barred, level), spill, tuple(placebo), tuple(course), matches, near
+    )
+
+
+def effect_on(panel: Panel, matches: Matches, near: Flags, *, level: float = 0.95) -> Estimate:
+    """The effect on another count in the same cells, compared with the same untreated cells.
+
+    Parameters
+    ----------
+    panel : of the other count, with the cells and treated cells of the first.
+    matches, near : from the ``Findings`` of the first.
+    """
+    barred = panel.treated | near
+    history = panel.counts[:, : panel.before].astype(np.float64)
+    expected = _foretold(panel.cells, history, panel.group, ~barred, panel.counts[:, panel.before :])
+    return _judged(panel, replace(matches, expected=expected), barred, level)
+
+
+def _judged(panel: Panel, matches: Matches, barred: Flags, level: float) -> Estimate:
+    after = panel.counts[:, panel.before :].sum(axis=1).astype(np.float64)
+    return estimated(panel, matches, after, _learned(panel, matches, barred, after), level=level)
+
+
+def _learned(panel: Panel, matches: Matches, barred: Flags, after: Floats) -> Spread:
+    """Over-dispersion of untreated ground that is about as busy as the treated."""
+    busy = np.quantile(matches.expected[matches.members], 0.1)
+    alike = (~barred & (matches.expected >= busy)) | (matches.weight > 0)
+    return spread_of(panel, after, matches.expected, alike.astype(np.float64))
+
+
+def ring(cells: Cells, treated: Flags, k: int = 1) -> Flags:
+    """Untreated cells within ``k`` steps of a treated one, (n,)."""
+    near = neighbourhood(cells, k).matrix @ treated.astype(np.float64)
+    return (near > 0) & ~treated
+
+
+def matches_of(panel: Panel, barred: Flags) -> Matches:
+    """Untreated cells with the same level and trend before, in the same municipality where possible.
+
+    Parameters
+    ----------
+    barred : (n,) cells that are nobody's match and are not learned from: treated ones, and
+        those next to them, which the campaign may have touched.
+    """
+    history = panel.counts[:, : panel.before].astype(np.float64)
+    expected = _foretold(panel.cells, history, panel.group, ~barred, panel.counts[:, panel.before :])
+    recent, earlier = _halves(history)
+    trend = np.log((recent + _SMALL) / (earlier + _SMALL))
+    place = np.column_stack([np.log(expected + _SMALL), trend / 2])
+    members = np.flatnonzero(panel.treated)
+    free = np.flatnonzero(~barred)
+    if len(free) < MATCHED:
+        raise InputError(
+            f"Only {len(free)} cells were neither treated nor next to treated ones; at least {MATCHED} are needed "
+            "to compare with. Look at a larger area, or at finer cells."
+        )
+    weight = np.zeros(len(panel.cells))
+    tree = spatial.cKDTree(place[free])
+    abroad = loose = 0.0
+    own_trees: dict[int, tuple[Ints, spatial.cKDTree]] = {}
+    for group in np.unique(panel.group[members]):
+        at = free[panel.group[free] == group]
+        if len(at) and group:
+            own_trees[int(group)] = (at, spatial.cKDTree(place[at]))
+    for member in members:
+        chosen = np.zeros(0, dtype=np.int64)
+        if int(panel.group[member]) in own_trees:
+            at, own = own_trees[int(panel.group[member])]
+            gap, near = own.query(place[member], k=min(MATCHED, len(at)))
+            chosen = at[np.atleast_1d(near)[np.atleast_1d(gap) <= CALIPER]]
+        if len(chosen) < MATCHED:
+            gap, near = tree.query(place[member], k=2 * MATCHED)
+            others = free[near]
+            fresh = ~np.isin(others, chosen)
+            loose += len(chosen) == 0 and float(gap[0]) > CALIPER
+            chosen = np.concatenate([chosen, others[fresh][: MATCHED - len(chosen)]])
+        weight[chosen] += 1 / len(chosen)
+        abroad += float(np.mean(panel.group[chosen] != panel.group[member]))
+    return Matches(members, weight, expected, abroad / len(members), loose / len(members))
+
+
+def spread_of(panel: Panel, after: Floats, expected: Floats, weight: Floats) -> Spread:
+    """Over-dispersion of counts around what was expected, by moments over pairs of untreated cells.
+
+    Parameters
+    ----------
+    after : (n,) counts. expected : (n,) up to a common factor. weight : (n,) 0 leaves a cell out.
+    """
+    use = weight > 0
+    y, mean = after[use], expected[use] * after[use].sum() / max(expected[use].sum(), 1e-12)
+    off = y - mean
+    size = int(resolutions(panel.cells[:1])[0])
+    near = parents(panel.cells[use], max(size - 1, 0))
+    wide = parents(panel.cells[use], max(size - 2, 0))
+    group = panel.group[use]
+    levels = [_together(near, group), _together(wide, group), _together(group)]
+    weights = np.bincount(levels[1], mean) ** 2
+    freedom = max(float(weights.sum() ** 2 / max((weights**2).sum(), 1e-300)), 3.0)
+    # Pairs of one level that are no pairs of the finer one tell what that level shares.
+    below_off, below_mean = float((off**2).sum()), float((mean**2).sum())
+    shared = []
+    for level in levels:
+        sum_off = float((np.bincount(level, off) ** 2).sum())
+        sum_mean = float((np.bincount(level, mean) ** 2).sum())
+        pairs = sum_mean - below_mean
+        shared.append(max((sum_off - below_off) / pairs, 0.0) if pairs > 1e-9 else 0.0)
+        below_off, below_mean = sum_off, sum_mean
+    total = max(float((off**2 - mean).sum() / max((mean**2).sum(), 1e-12)), 0.0)
+    group_part = shared[2]
+    wide_part = max(shared[1] - group_part, 0.0)
+    near_part = max(shared[0] - shared[1], 0.0)
+    return Spread(max(total - max(shared[0], group_part), 0.0), near_part, wide_part, group_part, freedom)
+
+
+def estimated(
+    panel: Panel, matches: Matches, after: Floats, spread: Spread, *, level: float = 0.95
+) -> Estimate:
+    """The effect on counts ``after`` (n,), in all periods after the campaign or in one."""
+    members, weight, expected = matches.members, matches.weight, matches.expected
+    used = np.flatnonzero(weight > 0)
+    observed = float(after[members].sum())
+    others = float((weight[used] * after[used]).sum())
+    level_own = float(expected[members].sum())
+    level_others = float((weight[used] * expected[used]).sum())
+    factor = others / max(level_others, 1e-12)
+    hoped = level_own * factor
+    if hoped < LEAST_COUNT or others <= 0:
+        return Estimate(
+            float("nan"), 0.0, float("inf"), 1.0, level, round(observed), hoped, len(members), len(used), spread
+        )  # fmt: skip
+    share = np.zeros(len(panel.cells))
+    share[members] = expected[members] / level_own
+    share[used] -= weight[used] * expected[used] / level_others
+    own = hoped if observed == 0 else observed
+    variance = 1 / own + float((weight[used] ** 2 * after[used]).sum()) / others**2
+    extra = _shared_variance(panel, share, spread)
+    error = float(np.sqrt(variance + extra))
+    # Satterthwaite: only the shared part is estimated, and by so many surroundings.
+    freedom = spread.freedom * ((variance + extra) / max(extra, 1e-12)) ** 2
+    # Half a report keeps a campaign after which nothing was reported finite.
+    log_ratio = float(np.log((observed if observed else 0.5) / hoped))
+    reach = float(special.stdtrit(freedom, 0.5 + level / 2)) * error
+    p = float(2 * special.stdtr(freedom, -abs(log_ratio) / error))
+    return Estimate(
+        ratio=observed / hoped,
+        low=float(np.exp(log_ratio - reach)) if observed else 0.0,
+        high=float(np.exp(log_ratio + reach)),
+        p=p,
+        level=level,
+        observed=round(observed),
+        expected=hoped,
+        cells=len(members),
+        controls=len(used),
+        spread=spread,
+    )
+
+
+def _shared_variance(panel: Panel, share: Floats, spread: Spread) -> float:
+    """Variance of the logarithm of the ratio that chance shared by cells, surroundings and places adds."""
+    size = int(resolutions(panel.cells[:1])[0])
+    near = parents(panel.cells, max(size - 1, 0))
+    wide = parents(panel.cells, max(size - 2, 0))
+    total = spread.cell * float((share**2).sum())
+    for part, keys in (
+        (spread.near, (near, panel.group)),
+        (spread.wide, (wide, panel.group)),
+        (spread.group, (panel.group,)),
+    ):
+        total += part * float((np.bincount(_together(*keys), share) ** 2).sum())
+    return total
+
+
+def _together(*keys: npt.NDArray) -> Ints:
+    """Number of the group of each cell, (n,): cells of one group share all keys."""
+    return np.unique(np.column_stack(keys), axis=0, return_inverse=True)[1].ravel()
+
+
+def _halves(history: Floats) -> tuple[Floats, Floats]:
+    """Mean counts a period of the later and of the earlier half, (n,) each."""
+    half = history.shape[1] // 2
+    return history[:, -half:].mean(axis=1), history[:, :-half].mean(axis=1)
+
+
+def _foretold(cells: Cells, history: Floats, group: Ints, learn: Flags, after: Ints) -> Floats:
+    """Counts a period that each cell's course lets expect, (n,).
+
+    A sum, with weights not below 0, of its means in the latest quarter, the later and the
+    earlier half, of the mean around it, and of its municipality's: what an untreated cell came to, given its course (the posterior
+    mean of a Poisson count under a gamma prior is such a sum). Weights by iterated least
+    squares with the Poisson variance.
+    """
+    recent, earlier = _halves(history)
+    matrix = neighbourhood(cells, 1).matrix
+    whole = history.mean(axis=1)
+    around = (matrix @ whole - whole) / np.maximum(np.asarray(matrix.sum(axis=1)).ravel() - 1, 1)
+    place = np.unique(group, return_inverse=True)[1]
+    common = (np.bincount(place, whole) / np.bincount(place))[place]
+    latest = history[:, -max(history.shape[1] // 4, 1) :].mean(axis=1)
+    design = np.column_stack([latest, recent, earlier, around, common, np.full(len(cells), whole.mean())])
+    target = after.mean(axis=1)[learn]
+    known = design[learn]
+    mean = np.maximum(known.mean(axis=1), 1e-3)
+    weights = np.zeros(design.shape[1])
+    for _ in range(8):
+        scale = 1 / np.sqrt(np.maximum(mean, 1e-3))
+        weights, _ = optimize.nnls(known * scale[:, None], target * scale)
+        mean = known @ weights
+    if not weights.any():
+        return whole
+    return design @ weights
