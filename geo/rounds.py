@@ -28,6 +28,7 @@ Tick = Callable[[float], None]
 GROUP = 50  # sites that are solved together, about: the solver's time grows with their cube
 RESERVE = 1.1  # share of the hours for which sites are considered
 EXPLORE = 1  # of VROOM, 0 to 5: more takes many times as long and gained under 1 % of travel
+GRAIN = 10  # milliseconds, see _solved
 _GEOD = Geod(ellps="WGS84")
 
 
@@ -106,7 +107,8 @@ def rounds(
                 tours[at] = tour
             told(done / (len(groups) + 1))
         _fill(work, tours, shifts)
-        tours = _best_first(work, tours, shifts)
+        # Value early; days without a site are the last.
+        tours = _exchanged(tours, shifts, lambda tour: (-float(work.value[tour].sum()), tour))
     told(1.0)
     return _timed(work, tours, shifts)
 
@@ -201,6 +203,10 @@ def _solved(work: _Work, sites: Ints, shifts: Sequence[Shift]) -> list[list[int]
     most = max(float(work.value[sites].max()), 1e-12)
     problem = vroom.Input()
     problem.set_durations_matrix("car", seconds)
+    # Of rounds that are equally long the solver takes now this one, now that. A few
+    # milliseconds a leg, always the same ones, leave no two of them equal.
+    grain = np.random.default_rng(0).integers(0, GRAIN, seconds.shape, dtype=np.uint32)
+    problem.set_costs_matrix("car", seconds * np.uint32(1000) + grain)
     for at, shift in enumerate(shifts):
         window = [math.ceil(shift.opens * 60), math.floor(shift.closes * 60 + 1e-6)]
         problem.add_vehicle(vroom.Vehicle(at, start=0, end=0, time_window=window))
@@ -218,7 +224,22 @@ def _solved(work: _Work, sites: Ints, shifts: Sequence[Shift]) -> list[list[int]
     jobs = table[table["type"] == "job"]
     for vehicle, job in zip(jobs["vehicle_id"].tolist(), jobs["id"].tolist(), strict=True):
         tours[int(vehicle)].append(int(sites[int(job)]))
-    return tours
+    return _exchanged(tours, shifts, lambda tour: (not tour, tour))
+
+
+def _exchanged(
+    tours: list[list[int]], shifts: Sequence[Shift], key: Callable[[list[int]], tuple[object, ...]]
+) -> list[list[int]]:
+    """The tours of equally long shifts in order of ``key``."""
+    ordered = list(tours)
+    spans: dict[tuple[float, float], list[int]] = {}
+    for at, shift in enumerate(shifts):
+        spans.setdefault((shift.opens, shift.closes), []).append(at)
+    for mine in spans.values():
+        ranked = sorted((tours[at] for at in mine), key=key)
+        for at, tour in zip(mine, ranked, strict=True):
+            ordered[at] = tour
+    return ordered
 
 
 def _fill(work: _Work, tours: list[list[int]], shifts: Sequence[Shift]) -> None:
@@ -244,19 +265,6 @@ def _fill(work: _Work, tours: list[list[int]], shifts: Sequence[Shift]) -> None:
         if best[1] >= 0:
             tours[best[1]].insert(best[2], site)
             slack[best[1]] -= best[0]
-
-
-def _best_first(work: _Work, tours: list[list[int]], shifts: Sequence[Shift]) -> list[list[int]]:
-    """Days of equal length exchanged, so that the value comes early; empty ones are last."""
-    ordered = list(tours)
-    spans: dict[tuple[float, float], list[int]] = {}
-    for at, shift in enumerate(shifts):
-        spans.setdefault((shift.opens, shift.closes), []).append(at)
-    for mine in spans.values():
-        ranked = sorted(mine, key=lambda at: (-float(work.value[tours[at]].sum()), at))
-        for at, source in zip(mine, ranked, strict=True):
-            ordered[at] = tours[source]
-    return ordered
 
 
 def _timed(work: _Work, tours: list[list[int]], shifts: Sequence[Shift]) -> Rounds:

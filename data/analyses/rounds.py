@@ -55,6 +55,8 @@ def with_rounds(conn: Connection, plan: CampaignPlan, *, tick: Tick | None = Non
     for team, mine in enumerate(teams_of(plan.areas, terms.teams), 1):
         free = _shifts(terms)
         for position, area in enumerate(mine):
+            # By key: the order in which sites are listed has no say in their rounds.
+            area = dataclasses.replace(area, sites=tuple(sorted(area.sites, key=lambda s: s.key)))
             metres, missing = _metres(conn, place.id, area)
             on_roads, pathless = on_roads or missing is not None, pathless + (missing or 0)
             given, later = _own(free, [each.hours for each in mine[position:]])
@@ -128,10 +130,10 @@ def _area_rounds(
     area: PlannedArea, team: int, terms: CampaignTerms, kind: str, metres: Floats, shifts: list[Shift]
 ) -> tuple[PlannedArea, dict[int, float]]:
     """The area with its day plans, and until when it takes up each day, in minutes."""
+    sites = area.sites
     travel = metres * terms.minutes_km / 1000
     if kind == "community":
         travel[1:, 1:] = metres[1:, 1:] * WALK_MINUTES_KM / 1000
-    sites = area.sites
     lat = np.array([site.lat for site in sites])
     flat = np.column_stack(
         [np.array([site.lon for site in sites]) * np.cos(np.radians(lat.mean() if len(lat) else 0.0)), lat]
@@ -166,8 +168,10 @@ def _area_rounds(
 
 
 def _in_turn(sites: tuple[Site, ...]) -> tuple[Site, ...]:
-    """Sites in order of their turn, those without a day last and as they were."""
-    return tuple(sorted(sites, key=lambda s: (s.day is None, s.day or 0, s.order or 0)))
+    """Sites in order of their turn; those without a day are last, the most worth first."""
+    return tuple(
+        sorted(sites, key=lambda s: (s.day is None, s.day or 0, s.order or 0, -s.chance * s.weight, s.key))
+    )
 
 
 def _remarks(areas: tuple[PlannedArea, ...], on_roads: bool, pathless: int) -> list[Said]:
