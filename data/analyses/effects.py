@@ -15,61 +15,30 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 from zoneinfo import ZoneInfo
 
-import h3ronpy
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
 import shapely
 from sqlalchemy import Connection, text
 
 from data import columns
 from data.analyses.courses import courses
+from data.analyses.effect_ground import EffectSettings, counted, data_days, ground_of, periods, resolution_of
 from data.campaigns import Saved, get
+from data.incidents import is_current
 from data.plan import CampaignPlan
 from data.query import ReportQuery
 from data.visits import visited_cells
-from geo.cells import Cells, cells_of, from_text, parents, resolutions, to_text
+from geo.cells import Cells, cells_of, from_text, parents, to_text
 from geo.chronic import returns
-from geo.effects import Estimate, Findings, Panel, Step, effect_on, findings
-from geo.errors import InputError, StoreError
+from geo.effect_matches import Panel
+from geo.effects import Estimate, Findings, Step, effect_on, findings
+from geo.errors import InputError
 from geo.remarks import Remark, caution, decided
 
 Tick = Callable[[float], None]
 _AXIS_RESOLUTION = 9  # of the cells along a stretch
 _ALONG_DEGREES = 0.0005  # about 50 m: points along a stretch
 _ABROAD = 0.5  # share of matches in other municipalities from which it is said
-
-
-@dataclass(frozen=True, slots=True)
-class EffectSettings:
-    """How an effect is measured.
-
-    Parameters
-    ----------
-    before_days : how far back the course before is looked at.
-    after_days : at most so many days after the campaign; less where the reports end earlier.
-    period_days : length of a period.
-    level : of intervals, between 0 and 1.
-    planned : True takes the plan's cells although there are visits.
-
-    Raises
-    ------
-    InputError : a value is out of its range.
-    """
-
-    before_days: int = 720
-    after_days: int = 90
-    period_days: int = 30
-    level: float = 0.95
-    planned: bool = False
-
-    def __post_init__(self) -> None:
-        if not 7 <= self.period_days <= 120:
-            raise InputError(f"A period has 7 to 120 days, not {self.period_days}.")
-        if self.before_days < 4 * self.period_days or self.after_days < self.period_days:
-            raise InputError("An effect needs at least four periods before the campaign and one after it.")
-        if not 0.5 <= self.level < 1:
-            raise InputError(f"The level of an interval lies from 0.5 to below 1, not at {self.level:g}.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,10 +110,11 @@ def effect(
     by_visits = len(visited) > 0 and not settings.planned
     cells = visited if by_visits else _planned_cells(plan, resolution)
     start, end = _dates(conn, saved)
-    how = decided(
-        "effect_cells_visited" if by_visits else "effect_cells_planned",
-        cells=len(cells),
-        planned=len(_planned_cells(plan, resolution)),
+    planned = len(_planned_cells(plan, resolution))
+    how = (
+        decided("effect_cells_visited", cells=len(cells), planned=planned)
+        if by_visits
+        else decided("effect_cells_planned", cells=len(cells))
     )
     found = effect_of_cells(conn, _kinds(plan, saved.territory_id), cells, start, end, settings, tick=tick)
     return replace(found, campaign_id=campaign_id, remarks=(how, *found.remarks))
@@ -177,19 +147,19 @@ def effect_of_cells(
     treated = np.unique(np.asarray(cells, dtype=np.int64))
     if not len(treated):
         raise InputError("No cell was treated: there are neither visits with a place nor planned cells.")
-    resolution = _resolution_of(treated)
+    resolution = resolution_of(treated)
     query = replace(query, start=None, end=None, municipalities=(), districts=(), statuses=())
     found, chosen = columns.select(conn, query, {"cell", "day", "municipality"})
     told(0.2)
-    first, last = _data_days(found)
-    edges, before = _periods(start, end, first, last, settings)
+    first, last = data_days(found)
+    edges, before = periods(start, end, first, last, settings)
     day = found.reports["day"].astype(np.int64)
     run = np.repeat(np.arange(len(found.runs["cell"])), found.runs["length"])
     up = parents(found.runs["cell"], resolution)
-    ground, group = _ground(found, up, run, chosen, day, edges, before, treated)
+    ground, group = ground_of(found, up, run, chosen, day, edges, before, treated)
     at = np.searchsorted(ground, up).clip(max=len(ground) - 1)
     inside = (ground[at] == up) & (up != 0)
-    counts = _counted(at[run], day, chosen & inside[run], edges, len(ground))
+    counts = counted(at[run], day, chosen & inside[run], edges, len(ground))
     panel = Panel(ground, counts, before, group, np.isin(ground, treated))
     told(0.4)
     results = findings(panel, level=settings.level)
@@ -227,93 +197,6 @@ def effect_of_cells(
     )
 
 
-def _resolution_of(cells: Cells) -> int:
-    """The one resolution of cells; InputError where they have several."""
-    found = np.unique(resolutions(cells))
-    if len(found) != 1:
-        raise InputError("The cells of a campaign must be of one resolution.")
-    return int(found[0])
-
-
-def _data_days(found: columns.Columns) -> tuple[int, int]:
-    """First and last day with reports of any kind: what lies outside is not known to be zero."""
-    day = found.reports["day"]
-    if not len(day):
-        raise InputError("The territory has no reports to measure an effect by.")
-    return int(day.min()), int(day.max())
-
-
-def _periods(
-    start: dt.date, end: dt.date, first: int, last: int, settings: EffectSettings
-) -> tuple[list[tuple[int, int]], int]:
-    """Whole periods before and after, as days since 2000 (first included, last not); how many before."""
-    if end < start:
-        raise InputError(f"The campaign ends ({end}) before it starts ({start}).")
-    length = settings.period_days
-    zero = columns.DAY_ZERO.astype(object)
-    begins, over = (start - zero).days, (end - zero).days + 1
-    before = min((begins - first) // length, settings.before_days // length)
-    after = min((last + 1 - over) // length, settings.after_days // length)
-    if before < 4:
-        raise InputError(
-            f"Reports begin on {columns.as_date(first)}: that leaves {max(before, 0)} whole periods of {length} days "
-            f"before {start}, and an effect needs four. Shorter periods may do."
-        )
-    if after < 1:
-        raise InputError(
-            f"Reports end on {columns.as_date(last)}: no whole period of {length} days lies after {end} yet. Come "
-            "back later, or take shorter periods."
-        )
-    lows = [begins - length * (before - i) for i in range(before)]
-    lows += [over + length * i for i in range(after)]
-    return [(low, low + length) for low in lows], before
-
-
-def _ground(
-    found: columns.Columns,
-    up: Cells,
-    run: npt.NDArray[np.int64],
-    chosen: npt.NDArray[np.bool_],
-    day: npt.NDArray[np.int64],
-    edges: list[tuple[int, int]],
-    before: int,
-    treated: Cells,
-) -> tuple[Cells, npt.NDArray[np.int64]]:
-    """Cells with such reports before, treated ones and those around them; and their municipalities."""
-    seen = chosen & (day >= edges[0][0]) & (day < edges[before - 1][1])
-    had = np.unique(up[np.bincount(run[seen], minlength=len(up)) > 0])
-    # H3's own neighbours, whether or not anything was reported there.
-    wider = np.asarray(pa.array(h3ronpy.grid_disk(treated.view(np.uint64), 1, flatten=True)))
-    ground = np.unique(np.concatenate([had[had != 0], treated, wider.astype(np.int64)]))
-    pairs = np.column_stack([up, found.runs["municipality"].astype(np.int64)])
-    kinds, which = np.unique(pairs, axis=0, return_inverse=True)
-    weight = np.bincount(which.ravel(), found.runs["length"])
-    order = np.lexsort((weight, kinds[:, 0]))
-    # The last of each cell has most of its reports.
-    cell, municipality = kinds[order, 0], kinds[order, 1]
-    ends = np.append(np.flatnonzero(cell[1:] != cell[:-1]), len(cell) - 1)
-    at = np.searchsorted(cell[ends], ground).clip(max=len(ends) - 1)
-    group = np.where(cell[ends][at] == ground, municipality[ends][at], 0)
-    return ground, group
-
-
-def _counted(
-    at: npt.NDArray[np.int64],
-    day: npt.NDArray[np.int64],
-    kept: npt.NDArray[np.bool_],
-    edges: list[tuple[int, int]],
-    n: int,
-) -> npt.NDArray[np.int64]:
-    """Counts (n, t) of reports by cell and period."""
-    lows = np.array([low for low, _ in edges])
-    highs = np.array([high for _, high in edges])
-    rows, days = at[kept], day[kept]
-    period = np.searchsorted(lows, days, side="right") - 1
-    good = (period >= 0) & (days < highs[period.clip(min=0)])
-    flat = rows[good] * len(edges) + period[good]
-    return np.bincount(flat, minlength=n * len(edges)).reshape(n, len(edges))
-
-
 def _chronic(
     conn: Connection,
     query: ReportQuery,
@@ -324,10 +207,9 @@ def _chronic(
     level: float,
 ) -> Estimate | None:
     """The effect on incidents that open where one was closed before; None without current incidents."""
-    try:
-        course = courses(conn, replace(query, incidents=True))
-    except StoreError:
+    if not is_current(conn, query.territory_id):
         return None  # a remark says so
+    course = courses(conn, replace(query, incidents=True))
     back = returns(course.place, course.opened, course.closed, course.until)
     again = np.zeros(len(course.ids), dtype=bool)
     again[back.order] = back.returned
@@ -339,7 +221,7 @@ def _chronic(
     middle = dt.datetime.combine(columns.as_date(edges[panel.before][0]), dt.time(12), zone)
     offset = (middle.utcoffset() or dt.timedelta()).total_seconds() / 86_400
     day = np.floor(course.opened + offset).astype(np.int64)
-    counts = _counted(at, day, kept, edges, len(panel.cells))
+    counts = counted(at, day, kept, edges, len(panel.cells))
     return effect_on(replace(panel, counts=counts), results.matches, results.near, level=level)
 
 
@@ -411,23 +293,35 @@ def _sentence(found: Estimate) -> Remark:
     """The answer: how many fewer or more, with the interval; or that it cannot be told."""
     if not math.isfinite(found.ratio):
         return caution("effect_too_few", observed=found.observed, expected=round(found.expected, 1))
-    values: dict[str, str | int | float] = {
-        "percent": _percent(found.ratio),
-        "observed": found.observed,
-        "expected": round(found.expected),
-        "level": round(100 * found.level),
-    }
+    percent, observed, expected = _percent(found.ratio), found.observed, round(found.expected)
+    level = round(100 * found.level)
     if found.high < 1:
         return decided(
-            "effect_fewer", **values, least=_percent(found.high), most=_percent(max(found.low, 0.0))
+            "effect_fewer",
+            percent=percent,
+            observed=observed,
+            expected=expected,
+            level=level,
+            least=_percent(found.high),
+            most=_percent(found.low),
         )
     if found.low > 1:
-        return decided("effect_more", **values, least=_percent(found.low), most=_percent(found.high))
+        return decided(
+            "effect_more",
+            percent=percent,
+            observed=observed,
+            expected=expected,
+            level=level,
+            least=_percent(found.low),
+            most=_percent(found.high),
+        )
     return decided(
         "effect_unclear",
-        **values,
-        fewer=_percent(min(found.low, 1.0)),
-        more=_percent(max(found.high, 1.0)),
+        observed=observed,
+        expected=expected,
+        level=level,
+        fewer=_percent(found.low),
+        more=_percent(found.high),
     )
 
 
@@ -459,8 +353,12 @@ def _remarks(
         said.append(decided("effect_placebo_holds", tests=len(judged)))
     spill = results.spill
     if spill is not None and math.isfinite(spill.ratio) and spill.claims:
-        code = "effect_spill_fewer" if spill.ratio < 1 else "effect_spill_more"
-        said.append(caution(code, percent=_percent(spill.ratio)))
+        percent = _percent(spill.ratio)
+        said.append(
+            caution("effect_spill_fewer", percent=percent)
+            if spill.ratio < 1
+            else caution("effect_spill_more", percent=percent)
+        )
     if chronic is None:
         said.append(caution("effect_no_incidents"))
     return tuple(said)
