@@ -58,7 +58,7 @@ class Limits:
     most_cells: int | None = None
     most_km2: float | None = None
     km2: Floats | None = None
-    compactness: float = 0.5
+    compactness: float = 0.6
     group: Ints | None = None
     one_group: bool = True
     closed: Flags | None = None

@@ -24,6 +24,7 @@ from geo.patches import Field, Limits, Patch
 
 EVERY = 20_000  # connected sets up to which all of them are candidates
 SEEDS = 24  # places per area from which candidates are grown at first
+AGAIN = 6  # places per area where they are grown again
 PASSES = 6  # of column generation at most
 GAP = 0.002  # below which branching ends; 0 where every area is a candidate
 SHAPES = ((0.0, 0.3), (1.0, 0.3), (3.0, 0.15))  # reach and roundness, see Grower.grow
@@ -224,7 +225,7 @@ def _generate(field: Field, grower: Grower, pool: _Pool, price: float, say: Tick
             break
         before = relaxed.value
         grower.costs(relaxed.cell)
-        seeds = spaced(grower.around(price), field.near, 2, 8 * field.limits.areas).tolist()
+        seeds = spaced(grower.around(price), field.near, 2, AGAIN * field.limits.areas).tolist()
         seeds = list(dict.fromkeys((*_anchors(field), *seeds)))
         if not sum(_try(grower, pool, [seed], price, frozenset()) for seed in seeds):
             break
