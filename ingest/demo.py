@@ -159,6 +159,7 @@ def load_demo(
     from data import territories
     from data.incidents import refresh_incidents
     from ingest.areas import ingest_areas
+    from ingest.demo_campaign import save_past_campaign
     from ingest.exposure import ingest_exposure
     from ingest.pipeline import ingest_reports
     from ingest.roads import ingest_roads
@@ -219,6 +220,7 @@ def load_demo(
             refresh_incidents(
                 engine, place.id, tick=lambda done: share(done, totals["read"]) if share else None
             )
+        save_past_campaign(engine, TERRITORY, *demo_scene(reports, seed, months, end))
         truth = json.loads(files.truth.read_text(encoding="utf-8"))
     return DemoResult(
         territory=TERRITORY,
