@@ -8,23 +8,31 @@ are in ``commands/``.
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 
 import typer
 from rich.markup import escape
 from sqlalchemy.exc import OperationalError
 
-from commands import MODULES
+from commands import register
 from commands.console import emit, err
 from geo.errors import RasdError
 
-app = typer.Typer(
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    help="Rasd: reports of visual distortion into PostGIS, hot spots onto a map.",
-)
-for module in MODULES:
-    module.register(app)
+
+def application(arguments: Sequence[str] = ()) -> typer.Typer:
+    """The command that ``arguments`` begin with, or all commands."""
+    app = typer.Typer(
+        no_args_is_help=True,
+        add_completion=False,
+        pretty_exceptions_enable=False,
+    )
+    app.callback()(_commands)  # or a lone command would have no name
+    register(app, arguments)
+    return app
+
+
+def _commands() -> None:
+    """Rasd: reports of visual distortion into PostGIS, hot spots and campaigns onto a map."""
 
 
 def _fail(message: str, kind: str, code: int = 1) -> int:
@@ -38,7 +46,7 @@ def _fail(message: str, kind: str, code: int = 1) -> int:
 def main() -> int:
     """Entry point: errors that a person can mend are one sentence, never a traceback."""
     try:
-        return int(app(prog_name="./rasd", standalone_mode=False) or 0)
+        return int(application(sys.argv[1:])(prog_name="./rasd", standalone_mode=False) or 0)
     except RasdError as error:
         return _fail(str(error), type(error).__name__)
     except OperationalError as error:

@@ -1,31 +1,36 @@
-"""The commands of ``./rasd``: one module each, with ``register``."""
+"""The commands of ``./rasd``: one module each, with ``register``.
 
-from commands import (
-    campaign,
-    density,
-    export,
-    exposure,
-    forecast,
-    hotspots,
-    incidents,
-    ingest,
-    quarantine,
-    scan,
-    store,
-    trends,
-)
+Only the module of the command that was typed is imported: the libraries behind all of them
+together take seconds to load.
+"""
 
-MODULES = (
-    store,
-    ingest,
-    quarantine,
-    export,
-    hotspots,
-    trends,
-    forecast,
-    scan,
-    incidents,
-    density,
-    exposure,
-    campaign,
-)
+from __future__ import annotations
+
+import importlib
+from collections.abc import Sequence
+
+import typer
+
+#: Module and the commands it registers, in the order of ``./rasd --help``.
+MODULES = {
+    "store": ("up", "down", "status", "demo"),
+    "ingest": ("ingest",),
+    "quarantine": ("quarantine",),
+    "export": ("export",),
+    "hotspots": ("hotspots",),
+    "trends": ("trends",),
+    "forecast": ("forecast", "backtest"),
+    "scan": ("scan",),
+    "incidents": ("incidents",),
+    "density": ("density",),
+    "exposure": ("exposure",),
+    "campaign": ("campaign",),
+}
+
+
+def register(app: typer.Typer, arguments: Sequence[str]) -> None:
+    """Register the command that ``arguments`` begin with; all of them when they name none (help)."""
+    word = next((word for word in arguments if not word.startswith("-")), "")
+    holding = [module for module, names in MODULES.items() if word in names]
+    for module in holding or MODULES:
+        importlib.import_module(f"commands.{module}").register(app)

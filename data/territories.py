@@ -23,7 +23,6 @@ from sqlalchemy import Connection, text
 from data.query import parent_sql
 from geo.cells import cells_of
 from geo.errors import InputError
-from geo.locate import OUTSIDE, StudyArea
 
 #: Share of a file's points that must lie in or near a study area for the file to belong there.
 ENOUGH = 0.10
@@ -196,6 +195,9 @@ def choose(
     The best is the one that holds the largest share, at least ``ENOUGH``. Where several
     hold about as much (within 2 %), the smallest study area wins: a city over its country.
     """
+    # Here and not above: it brings pandas, which every command would wait for.
+    from geo.locate import OUTSIDE, StudyArea
+
     x, y = np.asarray(lon, dtype=np.float64), np.asarray(lat, dtype=np.float64)
     usable = np.isfinite(x) & np.isfinite(y)
     x, y = x[usable], y[usable]

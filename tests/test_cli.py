@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import subprocess
 import sys
@@ -9,8 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import typer
 from sqlalchemy import text
+from typer.testing import CliRunner
 
+from cli import application
+from commands import MODULES
 from data import schema
 from tests.ingest.bad_inputs import COMPANIONS, GOOD, OPENED, sheet
 
@@ -36,14 +41,26 @@ def answer(*arguments: str) -> dict[str, Any]:
 
 @pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
 def test_every_command_has_help_with_an_example_and_json(command: tuple[str, ...]) -> None:
-    shown = rasd(*command, "--help").stdout
+    shown = CliRunner().invoke(application(), [*command, "--help"], prog_name="./rasd").stdout
     assert f"Example: ./rasd {' '.join(command)}" in shown
     assert "--json" in shown
 
 
-@pytest.fixture
-def loaded(store: Any, tmp_path: Path) -> dict[str, Any]:
-    path = tmp_path / "portal.csv"
+def test_a_command_alone_is_the_same_as_among_all() -> None:
+    known = {name for names in MODULES.values() for name in names}
+    for module, names in MODULES.items():
+        app = typer.Typer()
+        importlib.import_module(f"commands.{module}").register(app)
+        own = {c.name or c.callback.__name__ for c in app.registered_commands if c.callback}
+        assert own | {str(group.name) for group in app.registered_groups} == set(names)
+    shown = rasd("--help").stdout
+    assert all(name in shown for name in known)
+    assert "Usage: ./rasd hotspots" in rasd("hotspots", "--help").stdout  # a lone command keeps its name
+
+
+@pytest.fixture(scope="module")
+def loaded(module_store: Any, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    path = tmp_path_factory.mktemp("portal") / "portal.csv"
     path.write_text(
         sheet(*COMPANIONS, GOOD, GOOD | {"رقم البلاغ المجمع": "7", OPENED: "soon"}), encoding="utf-8"
     )

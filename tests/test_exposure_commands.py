@@ -13,7 +13,7 @@ import shapely
 from sqlalchemy import text
 from typer.testing import CliRunner
 
-from cli import app
+from cli import application
 from data import columns
 from geo.errors import InputError
 from tests.data.reports_sample import make_sample
@@ -22,7 +22,7 @@ SQUARE = shapely.box(49.4, 26.2, 50.3, 26.8)
 
 
 def rasd(*arguments: str) -> dict[str, Any]:
-    done = CliRunner().invoke(app, [*arguments, "--json"], catch_exceptions=False)
+    done = CliRunner().invoke(application(), [*arguments, "--json"], catch_exceptions=False)
     assert done.exit_code == 0, done.output
     return dict(json.loads(done.stdout))
 
@@ -68,5 +68,5 @@ def test_a_density_is_written_as_raster_image_and_polygons(city: str, tmp_path: 
         assert image.bounds.left == pytest.approx(49.4, abs=0.02)
     frame = gpd.read_file(tmp_path / "d.geojson")
     assert frame["reports"].sum() > 0.9 * told["reports"]
-    people = CliRunner().invoke(app, ["density", "--territory", city], catch_exceptions=False)
+    people = CliRunner().invoke(application(), ["density", "--territory", city], catch_exceptions=False)
     assert "Smoothing width" in people.stdout and "per km²" in people.stdout

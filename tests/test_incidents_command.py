@@ -11,12 +11,12 @@ import pandas as pd
 import pytest
 from typer.testing import CliRunner
 
-from cli import app
+from cli import application
 from tests.data.incident_city import City
 
 
 def rasd(*arguments: str) -> dict[str, Any]:
-    done = CliRunner().invoke(app, [*arguments, "--json"], catch_exceptions=False)
+    done = CliRunner().invoke(application(), [*arguments, "--json"], catch_exceptions=False)
     assert done.exit_code == 0, done.output
     return dict(json.loads(done.stdout))
 
@@ -38,7 +38,7 @@ def test_incidents_are_found_once_and_then_current(city: City) -> None:
     found = rasd("incidents", "--refresh")
     assert found["run"]["reports"] == 63 and found["run"]["incidents"] == 33 and found["run"]["changed"]
     assert rasd("incidents", "--refresh")["run"]["changed"] == 0
-    said = CliRunner().invoke(app, ["incidents", "--refresh"], catch_exceptions=False).stdout
+    said = CliRunner().invoke(application(), ["incidents", "--refresh"], catch_exceptions=False).stdout
     assert "33 incidents of 63 reports were current already" in said
 
 
@@ -72,7 +72,7 @@ def test_an_element_narrows_the_answer(city: City) -> None:
 
 @pytest.mark.parametrize("what", ["incidents", "chronic", "reporting"])
 def test_people_get_sentences(city: City, what: str) -> None:
-    done = CliRunner().invoke(app, ["incidents", "--what", what], catch_exceptions=False)
+    done = CliRunner().invoke(application(), ["incidents", "--what", what], catch_exceptions=False)
     assert done.exit_code == 0
     expected = {
         "incidents": "63 reports with a point speak of 33 incidents",

@@ -14,7 +14,7 @@ import shapely
 from sqlalchemy import Connection, text
 from typer.testing import CliRunner
 
-from cli import app
+from cli import application
 from data import columns, exposures, incidents
 from data.analyses.hotspots import GI_CLASSES, MORAN_CLASSES, HotspotResult, HotspotSettings, hotspots
 from data.analyses.reporting import corrected_counts
@@ -239,7 +239,7 @@ def test_the_command_gives_the_same_as_the_function(
     conn, sample = loaded
     out = tmp_path / "hot.geojson"
     words = ["hotspots", "--territory", "east", "--resolution", "7", "--k", "1", "--out", str(out), "--json"]
-    done = CliRunner().invoke(app, words)
+    done = CliRunner().invoke(application(), words)
     assert done.exit_code == 0, done.output
     said = json.loads(done.stdout)
     found = hotspots(conn, ReportQuery(sample.territory), HotspotSettings(resolution=7, k=1))
@@ -247,8 +247,8 @@ def test_the_command_gives_the_same_as_the_function(
     written = gpd.read_file(out)
     assert written["cell"].tolist() == to_text(found.cells)
     assert written["z"].to_numpy() == pytest.approx(found.z, nan_ok=True)
-    plain = CliRunner().invoke(app, [*words[:7], "--exposure", "population", "--method", "moran"])
+    plain = CliRunner().invoke(application(), [*words[:7], "--exposure", "population", "--method", "moran"])
     assert plain.exit_code == 0, plain.output
     assert "reports per 1,000 people" in plain.stdout and "surely high" in plain.stdout
-    wrong = CliRunner().invoke(app, [*words[:5], "--exposure", "gold"])
+    wrong = CliRunner().invoke(application(), [*words[:5], "--exposure", "gold"])
     assert wrong.exit_code == 1

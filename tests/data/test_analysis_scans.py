@@ -240,7 +240,7 @@ def test_the_resolution_suits_the_radius() -> None:
 def test_the_command_prints_writes_and_keeps_the_same_answer(
     loaded: tuple[Connection, Sample], tmp_path: Path
 ) -> None:
-    from cli import app
+    from cli import application
 
     conn, sample = loaded
     # A seed of its own: the open transaction of the other tests holds the rows of theirs.
@@ -248,17 +248,17 @@ def test_the_command_prints_writes_and_keeps_the_same_answer(
     words = ["scan", "--territory", "east", "--max-radius", "900", "--max-days", "14", "--window", "60"]
     words += ["--permutations", "99", "--seed", "77"]
     runner = CliRunner()
-    done = runner.invoke(app, [*words, "--json", "--out", str(tmp_path / "flared.geojson")])
+    done = runner.invoke(application(), [*words, "--json", "--out", str(tmp_path / "flared.geojson")])
     assert done.exit_code == 0, done.output
     said = json.loads(done.stdout)
     expected = scan(conn, ReportQuery(sample.territory), settings)
     assert said["clusters"] == expected.summary()["clusters"] and said["rows"] == len(expected.flares)
     written = gpd.read_file(tmp_path / "flared.geojson")
     assert written["reports"].tolist() == [flare.observed for flare in expected.flares]
-    cells = runner.invoke(app, [*words, "--rows", "cells", "--out", str(tmp_path / "cells.csv")])
+    cells = runner.invoke(application(), [*words, "--rows", "cells", "--out", str(tmp_path / "cells.csv")])
     assert cells.exit_code == 0 and "No significant flare-ups" in cells.stdout
     assert len(pd.read_csv(tmp_path / "cells.csv")) == len(expected.cells)
-    refused = runner.invoke(app, [*words, "--max-days", "50"])
+    refused = runner.invoke(application(), [*words, "--max-days", "50"])
     assert isinstance(refused.exception, InputError) and "at most half" in str(refused.exception)
 
 

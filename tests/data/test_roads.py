@@ -15,7 +15,7 @@ import pytest
 import shapely
 from typer.testing import CliRunner
 
-from cli import app
+from cli import application
 from data import roads, territories
 from data.analyses.axes import MOST, propose_axes
 from data.analyses.rules import CampaignClash
@@ -266,14 +266,16 @@ def test_what_is_not_there_is_refused_or_said(town: Any) -> None:
 def test_the_command_tells_the_plan_and_writes_it(town: Any, plan: CampaignPlan, tmp_path: Path) -> None:
     target = tmp_path / "axes.json"
     given = ["campaign", "axes", "--budget", "6", "--out", str(target)]
-    run = CliRunner().invoke(app, given)
+    run = CliRunner().invoke(application(), given)
     assert run.exit_code == 0 and "million SAR" in run.output
     assert [s.key for s in from_json(target.read_text("utf-8")).stretches if s.chosen] == [
         s.key for s in plan.stretches if s.chosen
     ]
-    told = CliRunner().invoke(app, [*given, "--json", "--least-share", "East=0.1"])
+    told = CliRunner().invoke(application(), [*given, "--json", "--least-share", "East=0.1"])
     assert told.exit_code == 0 and json.loads(told.stdout)["kind"] == "axes"
-    wrong = CliRunner().invoke(app, ["campaign", "axes", "--budget", "1", "--least-share", "East=1"])
+    wrong = CliRunner().invoke(
+        application(), ["campaign", "axes", "--budget", "1", "--least-share", "East=1"]
+    )
     assert wrong.exit_code != 0
 
 
