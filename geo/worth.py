@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 import shapely
 
-from geo.cells import Cells, cells_of
+from geo.cells import Cells, areas_km2, cells_of
 from geo.effort import Effort, Filled
 from geo.errors import InputError
 
@@ -29,7 +29,7 @@ TOUR = 0.7124  # of Beardwood, Halton & Hammersley; the constant as measured by 
 DETOUR = 1.3  # way on streets ÷ straight line, assumed where no roads are loaded
 #: Passes at which the search curve is cut into straight pieces; beyond the last nobody searches.
 PASSES = (0.5, 1.0, 2.0, 3.0)
-STEP_M = 50.0  # along a road, when its length is shared out to cells
+STEPS = 8  # pieces of a road across a cell, when its length is shared out to cells
 ROUND = -1  # in ``Worth.site``: a piece of the round through a cell
 
 
@@ -148,10 +148,12 @@ def road_km(lines: npt.NDArray[np.object_], length_m: npt.ArrayLike, cells: Cell
     ----------
     lines : (r,) shapely linestrings, EPSG:4326. length_m : (r,) their lengths.
 
-    Each line is cut into equal pieces of at most 50 m, and a piece is where its middle is.
+    Each line is cut into equal pieces, some eight of them across a cell, and a piece is where
+    its middle is.
     """
     length = np.asarray(length_m, dtype=np.float64)
-    pieces = np.maximum(np.ceil(length / STEP_M), 1).astype(np.int64)
+    step_m = 1000 * math.sqrt(float(areas_km2(cells[:1])[0])) / STEPS if len(cells) else 100.0
+    pieces = np.maximum(np.ceil(length / step_m), 1).astype(np.int64)
     own = np.repeat(np.arange(len(lines)), pieces)
     number = np.arange(len(own)) - np.repeat(np.cumsum(pieces) - pieces, pieces)
     at = shapely.line_interpolate_point(lines[own], (number + 0.5) / pieces[own], normalized=True)
