@@ -50,8 +50,8 @@ ON_FOOT = ("path",)
 DETOUR = 1.3
 
 _GEOD = Geod(ellps="WGS84")
-_CHUNK = 200_000  # points measured at a time
-_MOST_SQUARES = 50_000_000
+_CHUNK = 20_000  # points measured at a time: the work arrays stay in the processor's cache
+_MOST_SQUARES = 1e10  # squares are numbered, not kept: only those with a piece take memory
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -219,7 +219,7 @@ class _Squares:
     def __init__(self, roads: RoadPlane, within_m: float) -> None:
         self.roads, self.within = roads, within_m
         extent = max(float(np.ptp(roads.x)), float(np.ptp(roads.y)), 1.0) + 2 * within_m
-        self.side = max(2 * within_m, 60.0, extent / np.sqrt(_MOST_SQUARES))
+        self.side = max(within_m, 15.0, extent / np.sqrt(_MOST_SQUARES))
         self.west, self.south = float(roads.x.min()) - within_m, float(roads.y.min()) - within_m
         self.columns = int(extent // self.side) + 1
         first = roads.starts
