@@ -17,6 +17,7 @@ import pytest
 import yaml
 from sqlalchemy import text
 
+from data import campaigns
 from data.reference import read
 from geo.errors import InputError
 from geo.simulated_scene import DIRT_NAMES
@@ -272,5 +273,14 @@ def test_the_demo_loads_through_the_ordinary_ingest_and_again_changes_nothing(st
     assert unclassified <= dirt["misspelt_class"]
     # The portal uses this taxonomy: a misspelt word is recognised or kept for review, never foreign.
     assert unknown == []
+    # The planted campaign is there as one that was carried out.
+    with store.engine.connect() as conn:
+        [past] = campaigns.listed(conn)
+        version = conn.execute(text("SELECT data_version FROM territory")).scalar_one()
+    assert (past.status, past.simulated) == ("done", True) and "(simulated)" in past.title
+    assert past.visits >= 60 and 0 < past.found < past.visits
     again = demo.load_demo(store.engine, reports=4_000, end=END)
     assert (again.accepted, again.updated) == (0, 0)
+    with store.engine.connect() as conn:
+        assert conn.execute(text("SELECT data_version FROM territory")).scalar_one() == version
+        assert len(campaigns.listed(conn)) == 1
