@@ -92,7 +92,7 @@ def portfolio(
     benefit : (n,) at least 0. cost : (n,) SAR, above 0.
     place : (n,) group of each project. least : SAR that is spent in a group at least.
     pinned, dropped : (n,) flags of projects that must, or must not, be chosen.
-    seconds : after which the search stops. tick : called before it; raise in it to stop.
+    seconds : after which the search stops. tick : called now and then; raise in it to stop.
 
     Raises
     ------
@@ -109,8 +109,6 @@ def portfolio(
         raise InputError("A portfolio needs a benefit, a cost and a place for each project.")
     if not (np.isfinite(value) & (value >= 0)).all() or not (np.isfinite(price) & (price > 0)).all():
         raise InputError("A portfolio needs benefits of 0 or more and costs above 0.")
-    if tick is not None:
-        tick()
     free = must | (~out & (price <= budget))
     _require(price, group, must, free, budget, shares)
     # A project without benefit is only of use where a place must get its share.
@@ -118,7 +116,7 @@ def portfolio(
     rows = np.flatnonzero(useful)
     chosen = np.zeros(n, dtype=bool)
     picked, bound, status = _solved(
-        value[rows], price[rows], group[rows], must[rows], budget, shares, seconds
+        value[rows], price[rows], group[rows], must[rows], budget, shares, seconds, tick
     )
     chosen[rows[picked]] = True
     objective = float(value[chosen].sum())
@@ -180,6 +178,7 @@ def _solved(
     budget: float,
     shares: Mapping[int, float],
     seconds: float,
+    tick: Callable[[], None] | None,
 ) -> tuple[Flags, float, str]:
     """Which are chosen, the solver's bound, and how it ended."""
     n = len(value)
@@ -214,7 +213,23 @@ def _solved(
     lp.a_matrix_.index_ = np.concatenate(rows).astype(np.int32)
     lp.a_matrix_.value_ = np.concatenate([sizes[row] for row in rows])
     highs.passModel(lp)
+    stopped: list[BaseException] = []
+
+    def ask(event: highspy.HighsCallbackEvent) -> None:
+        # An exception must not cross the solver: it is kept, and raised when the solver has stopped.
+        try:
+            if tick is not None and not stopped:
+                tick()
+        except BaseException as error:
+            stopped.append(error)
+        event.interrupt(bool(stopped))
+
+    if tick is not None:
+        tick()
+        highs.cbMipInterrupt += ask
     highs.run()
+    if stopped:
+        raise stopped[0]
     ended = highs.getModelStatus()
     if ended == highspy.HighsModelStatus.kInfeasible:
         raise PortfolioClash([Broken("shares", -1, sum(shares.values()), budget)])

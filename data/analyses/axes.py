@@ -14,16 +14,22 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection
 
 from data import roads
 from data.analyses.campaigns import said, told_query
-from data.analyses.kinds import Kinds, kinds
+from data.analyses.kinds import kinds
 from data.analyses.rules import CampaignClash
-from data.analyses.terrain import areas_of
+from data.analyses.stretches import (
+    StretchCounts,
+    StretchLines,
+    counted,
+    point_reports,
+    stretch_lines,
+)
 from data.analyses.works import chosen_works, costs_by_work, widths, works
 from data.plan import AxisTerms, CampaignPlan, Name, Part, Proof, Rival, Run, Stretch
-from data.query import ReportQuery, TerritoryFacts, territory_facts, where
+from data.query import ReportQuery, TerritoryFacts, territory_facts
 from geo.axes import Axes, axes, best_runs
 from geo.errors import InputError
 from geo.portfolio import Broken, Portfolio, PortfolioClash, greedy, portfolio
@@ -39,7 +45,6 @@ Tick = Callable[[float], None]
 MOST = 500  # stretches that a plan tells, the chosen ones among them
 RUNS = 5  # runs of neighbouring stretches that are told
 _PARTS = 8  # elements of a stretch that are told
-_YEAR = 365.25 * 86_400.0  # seconds
 _SHORT = 0.5  # years of reports below which a rate a year is a guess at the other seasons
 _DIGITS = 6  # of a degree: a tenth of a metre
 
@@ -73,8 +78,8 @@ def propose_axes(
     told(0.1)
     cut = axes(streets.roads, streets.plane, taken, terms.length_m)
     told(0.25)
-    lines = _lines(conn, facts.id, cut, query)
-    reports = _reports(conn, query)
+    lines = stretch_lines(conn, facts.id, cut, query)
+    reports = point_reports(conn, query)
     told(0.35)
     snap = streets.plane.snap(reports.lon, reports.lat, terms.snap_m)
     at = lines.place[np.where(snap.road >= 0, cut.of(snap.road, snap.along_m), -1)]
@@ -89,7 +94,7 @@ def propose_axes(
         remarks.append(decided("axes_short", axes=cut.short, km=round(cut.short_m / 1000, 1)))
     if not len(lines.km) or not (at >= 0).any():
         return _plan(facts, query, terms, remarks=[*remarks, caution("axes_no_reports")])
-    count = _counted(reports, at, len(lines.km), kinds(conn, facts.id))
+    count = counted(reports, at, len(lines.km), kinds(conn, facts.id))
     rates = stretch_rates(count.reports, count.weight, lines.km, cut.road_class[lines.row])
     remarks += rates.remarks
     if reports.years < _SHORT:
@@ -98,7 +103,7 @@ def propose_axes(
     remarks.append(caution("axes_costs_assumed"))
     pinned, dropped, more = _named(cut, lines, terms)
     remarks += more
-    choice = _chosen(conn, offer, lines, terms, pinned, dropped)
+    choice = _chosen(offer, lines, terms, pinned, dropped, lambda: told(0.75))
     told(0.95)
     stretches = _stretches(cut, lines, rates, count, offer, choice, pinned, reports.years)
     plan = _plan(
@@ -111,46 +116,6 @@ def propose_axes(
     )  # fmt: skip
     told(1.0)
     return plan
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Lines:
-    """Stretches that are looked at (k,): those of the query's municipalities.
-
-    ``row`` is their position among all stretches, ``place`` the position here of each of
-    all stretches (and, last, of -1), -1 for none.
-    """
-
-    row: Ints
-    place: Ints
-    km: Floats
-    municipality: Ints
-    names: dict[int, Name]
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Reports:
-    """Reports with a point, arrays (n,); ``at`` is seconds since 1970, ``kind`` as ``Kinds.ids``."""
-
-    lon: Floats
-    lat: Floats
-    kind: Ints
-    at: Floats
-    first: float
-    years: float
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Counted:
-    """Reports by stretch: (k,), by kind (k, kinds), by work (k, works), by half of the period."""
-
-    reports: Ints
-    weight: Floats
-    by_kind: Ints
-    by_work: Floats
-    earlier: Ints
-    later: Ints
-    known: Kinds
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -173,83 +138,8 @@ def _taken(all_roads: Roads, terms: AxisTerms) -> tuple[Flags, list[Remark]]:
     return np.ones(len(all_roads), dtype=bool), [caution("axes_no_classes")]
 
 
-def _lines(conn: Connection, territory_id: int, cut: Axes, query: ReportQuery) -> _Lines:
-    middle = np.array([_middle(line) for line in cut.lines]).reshape(-1, 2)
-    municipality, names = areas_of(conn, territory_id, "municipality", middle[:, 0], middle[:, 1])
-    kept = np.ones(len(cut), dtype=bool)
-    if query.municipalities:
-        kept &= np.isin(municipality, query.municipalities)
-    if query.districts:
-        district, _ = areas_of(conn, territory_id, "district", middle[:, 0], middle[:, 1])
-        kept &= np.isin(district, query.districts)
-    row = np.flatnonzero(kept)
-    place = np.full(len(cut) + 1, -1, dtype=np.int64)
-    place[row] = np.arange(len(row))
-    return _Lines(row, place, cut.length_m[row] / 1000, municipality[row], names)
-
-
-def _middle(line: Floats) -> Floats:
-    """The point half-way along a line (v, 2); degrees will do for a line of some km."""
-    steps = np.hypot(*np.diff(line, axis=0).T)
-    passed = np.r_[0.0, np.cumsum(steps)]
-    return np.array([np.interp(passed[-1] / 2, passed, line[:, axis]) for axis in (0, 1)])
-
-
-def _reports(conn: Connection, query: ReportQuery) -> _Reports:
-    condition, params = where(conn, query)
-    # A scan of the territory's reports; packed, so that no row becomes a Python object.
-    row = conn.execute(
-        text(
-            f"""SELECT string_agg(float8send(ST_X(r.geom)), ''::bytea) AS lon,
-                       string_agg(float8send(ST_Y(r.geom)), ''::bytea) AS lat,
-                       string_agg(int8send(coalesce(r.element_id, -r.type_id, 0)::bigint), ''::bytea) AS kind,
-                       string_agg(float8send(extract(epoch FROM r.opened_at)::float8), ''::bytea) AS at
-                FROM report r WHERE {condition} AND r.geom IS NOT NULL"""
-        ),
-        params,
-    ).one()
-    lon, lat, at = (
-        np.frombuffer(bytes(side or b""), dtype=">f8").astype(np.float64)
-        for side in (row.lon, row.lat, row.at)
-    )
-    kind = np.frombuffer(bytes(row.kind or b""), dtype=">i8").astype(np.int64)
-    first, last = (float(at.min()), float(at.max())) if len(at) else (0.0, 0.0)
-    if query.start:
-        first = min(first, np.datetime64(query.start, "s").astype(np.int64).item())
-    if query.end:
-        last = max(last, (np.datetime64(query.end, "s") + np.timedelta64(1, "D")).astype(np.int64).item())
-    return _Reports(lon, lat, kind, at, first, max(last - first, 86_400.0) / _YEAR)
-
-
-def _counted(reports: _Reports, at: Ints, stretches: int, known: Kinds) -> _Counted:
-    on = at >= 0
-    where_, kind = at[on], known.at(reports.kind[on])
-    severity = known.numbers("weight")
-    by_kind = np.bincount(where_ * len(known) + kind, minlength=stretches * len(known))
-    by_kind = by_kind.reshape(stretches, len(known))
-    work = np.array([_work_of(code) for code in known.code])
-    by_work = np.zeros((stretches, len(works())))
-    np.add.at(by_work.T, work, (by_kind * severity).T)
-    early = reports.at[on] < reports.first + reports.years * _YEAR / 2
-    return _Counted(
-        reports=by_kind.sum(axis=1),
-        weight=by_kind @ severity,
-        by_kind=by_kind,
-        by_work=by_work,
-        earlier=np.bincount(where_[early], minlength=stretches),
-        later=np.bincount(where_[~early], minlength=stretches),
-        known=known,
-    )
-
-
-def _work_of(code: str) -> int:
-    """The work that mends an element: the first that names it, else the one for everything."""
-    found = (nth for nth, work in enumerate(works()) if code in work.elements)
-    return next(found, len(works()) - 1)
-
-
 def _offer(
-    cut: Axes, lines: _Lines, rates: StretchRates, count: _Counted, terms: AxisTerms, years: float
+    cut: Axes, lines: StretchLines, rates: StretchRates, count: StretchCounts, terms: AxisTerms, years: float
 ) -> _Offer:
     work, share = chosen_works(count.by_work)
     factor = widths()
@@ -261,7 +151,7 @@ def _offer(
     )
 
 
-def _named(cut: Axes, lines: _Lines, terms: AxisTerms) -> tuple[Flags, Flags, list[Remark]]:
+def _named(cut: Axes, lines: StretchLines, terms: AxisTerms) -> tuple[Flags, Flags, list[Remark]]:
     """Stretches that must, and must not, be chosen; a key that is gone is told."""
     keys = np.array([cut.key[row] for row in lines.row], dtype=object)
     pinned, dropped = np.isin(keys, terms.pinned), np.isin(keys, terms.dropped) & ~np.isin(keys, terms.pinned)
@@ -270,7 +160,12 @@ def _named(cut: Axes, lines: _Lines, terms: AxisTerms) -> tuple[Flags, Flags, li
 
 
 def _chosen(
-    conn: Connection, offer: _Offer, lines: _Lines, terms: AxisTerms, pinned: Flags, dropped: Flags
+    offer: _Offer,
+    lines: StretchLines,
+    terms: AxisTerms,
+    pinned: Flags,
+    dropped: Flags,
+    tick: Callable[[], None],
 ) -> Portfolio:
     unknown = [area for area, _ in terms.least_share if area not in lines.names]
     if unknown:
@@ -280,7 +175,7 @@ def _chosen(
             offer.benefit, offer.cost, terms.budget,
             place=lines.municipality,
             least={area: share * terms.budget for area, share in terms.least_share},
-            pinned=pinned, dropped=dropped,
+            pinned=pinned, dropped=dropped, tick=tick,
         )  # fmt: skip
     except PortfolioClash as clash:
         rules = tuple(_broken(rule, lines.names) for rule in clash.rules)
@@ -300,9 +195,9 @@ def _broken(rule: Broken, names: dict[int, Name]) -> Remark:
 
 def _stretches(
     cut: Axes,
-    lines: _Lines,
+    lines: StretchLines,
     rates: StretchRates,
-    count: _Counted,
+    count: StretchCounts,
     offer: _Offer,
     choice: Portfolio,
     pinned: Flags,
@@ -345,7 +240,7 @@ def _stretches(
     return out
 
 
-def _parts(count: _Counted, stretch: int) -> tuple[Part, ...]:
+def _parts(count: StretchCounts, stretch: int) -> tuple[Part, ...]:
     """The kinds of report of a stretch, the most frequent first."""
     row, known = count.by_kind[stretch], count.known
     order = np.argsort(-row, kind="stable")[:_PARTS]
@@ -362,7 +257,7 @@ def _shown(stretches: list[Stretch], remarks: list[Remark]) -> tuple[Stretch, ..
     return kept
 
 
-def _runs(cut: Axes, lines: _Lines, rates: StretchRates, count: _Counted) -> tuple[Run, ...]:
+def _runs(cut: Axes, lines: StretchLines, rates: StretchRates, count: StretchCounts) -> tuple[Run, ...]:
     """Runs of neighbouring stretches with the greatest excess, at most one an axis."""
     found = []
     # A stretch that is left out parts its axis in two.
@@ -384,7 +279,7 @@ def _runs(cut: Axes, lines: _Lines, rates: StretchRates, count: _Counted) -> tup
 
 
 def _rivals(
-    offer: _Offer, rates: StretchRates, count: _Counted, budget: float, choice: Portfolio
+    offer: _Offer, rates: StretchRates, count: StretchCounts, budget: float, choice: Portfolio
 ) -> tuple[Rival, ...]:
     """Other ways to spend the same budget, without its rules: by rate, by count, by benefit a SAR."""
     found = []

@@ -279,6 +279,20 @@ def test_the_command_tells_the_plan_and_writes_it(town: Any, plan: CampaignPlan,
     assert wrong.exit_code != 0
 
 
+def test_the_command_tells_what_became_of_every_row(town: Any, tmp_path: Path) -> None:
+    path = tmp_path / "same.geojson"
+    lines = [_street(0, True), _street(0, True)]
+    gpd.GeoDataFrame({"highway": ["primary"] * 2}, geometry=lines, crs=4326).to_file(path)
+    # Into a territory of its own, so that the town keeps its roads.
+    with town[0].engine.begin() as conn:
+        territories.create(conn, "elsewhere", "هناك", "Elsewhere", "Asia/Riyadh", False)
+    given = ["ingest", "roads", str(path), "--territory", "elsewhere"]
+    run = CliRunner().invoke(application(), given)
+    assert run.exit_code == 0 and "read 2 = accepted 1" in run.output and "row 2" in run.output
+    told = json.loads(CliRunner().invoke(application(), [*given, "--json"]).stdout)
+    assert told["unchanged"] and told["faults"] == [{"row": 2, "reason": "repeated"}]
+
+
 # ---- works ----
 
 

@@ -85,3 +85,11 @@ def test_nothing_to_choose_from_is_no_portfolio_and_wrong_numbers_are_refused() 
         portfolio([1.0], [0.0], 10.0)
     with pytest.raises(InputError, match="for each project"):
         portfolio([1.0, 2.0], [1.0], 10.0)
+
+
+def test_a_search_is_stopped_by_its_tick() -> None:
+    def stop() -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        portfolio(np.ones(50), np.linspace(1, 2, 50), 20.0, tick=stop)
