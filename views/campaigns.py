@@ -18,7 +18,7 @@ from data.territories import all_territories
 from geo.errors import InputError, RasdError
 from views import answers, cards, filters, incidents, jobs, navigation, notices, state, style
 from views.studio import codes, inputs, mapping, results, saved, scenarios
-from views.studio.proposals import ask, reports_of
+from views.studio.proposals import ask, reports_of, routed
 from views.studio.setting import Setting
 from views.words import LANGUAGES, Words
 
@@ -138,7 +138,8 @@ def _propose(setting: Setting, kind: codes.Kind) -> None:
                 st.html(notices.cautions(words, [words("studio.changed")]))
             asked = ask(words, setting.version, *question)
             plan = results.solved(setting, asked)
+        days = routed(words, asked) if asked is not None and plan is not None else None
     state.finish()
-    source = asked.key if asked and plan else ""
-    mapping.draw(setting, kind, plan, source, terms)
-    results.below(setting, plan, asked)
+    source = (asked.key, days is not None) if asked and plan else ""
+    mapping.draw(setting, kind, days or plan, source, terms)
+    results.below(setting, days or plan, asked, whole=days is not None)

@@ -164,9 +164,10 @@ def material(words: Words, rows: Sequence[tuple[str, float]]) -> str:
     return f"<h4>{esc(words('studio.material'))}</h4>{body}"
 
 
-def site_table(words: Words, sites: Sequence[Site]) -> str:
-    """Where a team goes first: by day and order, else by chance."""
-    order = sorted(sites, key=lambda s: (s.day or 9999, s.order or 9999, -s.chance * s.weight))[:TOP_SITES]
+def site_table(words: Words, sites: Sequence[Site], *, whole: bool = False) -> str:
+    """Where a team goes first: by day and order, else by chance; ``whole`` leaves none out."""
+    ordered = sorted(sites, key=lambda s: (s.day or 9999, s.order or 9999, -s.chance * s.weight))
+    order = ordered if whole else ordered[:TOP_SITES]
     heads = "".join(f"<th>{esc(words(f'sitehead.{key}'))}</th>" for key in SITE_HEADS)
     body = ""
     for site in order:
@@ -249,8 +250,8 @@ def stretch(words: Words, row: Stretch) -> str:
             ),
             (words("studio.reports_on"), number(row.reports), words("studio.km", km=short(row.km))),
             (
-                words("studio.cost"),
-                words("studio.million", n=number(row.cost / 1e6, 2)),
+                words("studio.cost_million"),
+                number(row.cost / 1e6, 2),
                 work(words, row.work),
             ),
         ]
@@ -265,7 +266,7 @@ def stretch(words: Words, row: Stretch) -> str:
         f'<div class="rd-named"><b class="rd-disc">{row.rank}</b><div><h3><bdi>{esc(named(words, row.axis))}</bdi></h3>'
         f'<p class="rd-sub"><bdi>{esc(named(words, row.municipality))}</bdi> · {esc(chosen)}</p></div></div>'
         f'<button class="rd-x" type="button" data-rasd="close" aria-label="{esc(words("card.close"))}">✕</button></div>'
-        f"{facts}{_parts(words, words('studio.by_element'), elements)}"
+        f"{facts}{_parts(words, words('studio.reports_by'), elements)}"
         f'<ul class="rd-lines">{lines}</ul></div>'
     )
 
@@ -289,4 +290,7 @@ def stretch_table(words: Words, plan: CampaignPlan, most: int = 60) -> str:
             "✓" if row.chosen else "–",
         )
         body += "<tr>" + "".join(f"<td><bdi>{esc(cell)}</bdi></td>" for cell in cells) + "</tr>"
-    return f'<div class="rd-wide"><table><thead><tr>{heads}</tr></thead><tbody>{body}</tbody></table></div>'
+    return (
+        f'<div class="rd-wide rd-tall" tabindex="0"><table><thead><tr>{heads}</tr></thead>'
+        f"<tbody>{body}</tbody></table></div>"
+    )

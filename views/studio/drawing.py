@@ -28,7 +28,6 @@ from layers.palettes import Shade
 from views import answers
 from views.words import Words, number, short
 
-MOST_DAYS = 6  # rounds with a colour of their own; later ones share them in turn
 TARGET_SHADES = {
     "overdue": ("#b3261e", "#ff8a7a", "cross"),
     "open": ("#c46a00", "#f2a65a", "ring"),
@@ -36,18 +35,11 @@ TARGET_SHADES = {
     "new": ("#00658f", "#6cc6f0", "dot"),
     "unvisited": ("#3b6b4f", "#8fd0a8", "hatch"),
 }
-DAY_SHADES = (
-    ("#0f6b52", "#5fd6ad"),
-    ("#8a3ffc", "#be95ff"),
-    ("#b95506", "#f3a55b"),
-    ("#1f5fb4", "#7db4f5"),
-    ("#9f1853", "#ff9ec5"),
-    ("#6b5d00", "#d8c64a"),
-)
+ROUND_SHADE = ("#0f6b52", "#5fd6ad")
 STRETCH_SHADES = (
-    ("chosen", "#9a2000", "#f9b04a", 5.0, False),
-    ("next", "#c98a3a", "#a8702a", 3.0, False),
-    ("other", "#8b9b97", "#5d6f6b", 1.6, False),
+    ("chosen", "#0b1613", "#f6fbf9", 5.0, False),
+    ("next", "#5b6b66", "#a9b8b3", 3.0, False),
+    ("other", "#94a29d", "#5d6f6b", 1.5, False),
 )
 BASE_SHADE = ("#10211b", "#f6fbf9", "down")
 NEXT = 30  # stretches after the chosen ones that are told apart
@@ -125,33 +117,21 @@ def _among(cells: NDArray[np.int64], named: tuple[str, ...]) -> NDArray[np.bool_
     return found
 
 
-def rounds(words: Words, area: PlannedArea) -> TrackLayer | None:
-    """The picked area's rounds, one dashed line a day."""
-    days = sorted({site.day for site in area.sites if site.day is not None})
-    tracks = []
-    for day in days:
-        stops = sorted((s for s in area.sites if s.day == day), key=lambda s: s.order or 0)
-        line = [(s.lon, s.lat) for s in stops]
-        if area.base is not None:
-            line = [(area.base.lon, area.base.lat), *line, (area.base.lon, area.base.lat)]
-        if len(line) > 1:
-            label = words("studio.round", day=number(day), n=number(len(stops)))
-            tracks.append(Track(day, label, (day - 1) % MOST_DAYS, (tuple(line),)))
-    if not tracks:
+def rounds(words: Words, area: PlannedArea, day: int | None) -> TrackLayer | None:
+    """The picked area's round on one day, from its base and back."""
+    stops = sorted((s for s in area.sites if day and s.day == day), key=lambda s: s.order or 0)
+    line = [(s.lon, s.lat) for s in stops]
+    if area.base is not None:
+        line = [(area.base.lon, area.base.lat), *line, (area.base.lon, area.base.lat)]
+    if not stops or len(line) < 2:
         return None
-    used = sorted({track.kind for track in tracks})
-    legend = []
-    for kind in used:
-        label = words(
-            "studio.days", days=words("studio.comma").join(number(t.id) for t in tracks if t.kind == kind)
-        )
-        legend.append(TrackClass(f"d{kind}", label, *DAY_SHADES[kind], 2.0, dashed=True))
-    placed = tuple(Track(t.id, t.label, used.index(t.kind), t.parts) for t in tracks)
-    return TrackLayer(words("studio.rounds"), placed, tuple(legend))
+    label = words("studio.round", day=number(day or 0), n=number(len(stops)))
+    legend = TrackClass("round", label, *ROUND_SHADE, 2.2, dashed=True)
+    return TrackLayer(words("studio.rounds"), (Track(1, label, 0, (tuple(line),)),), (legend,))
 
 
-def sites(words: Words, area: PlannedArea) -> StopLayer:
-    """The picked area's sites by kind of target, and its base."""
+def sites(words: Words, area: PlannedArea, only: int | None = None) -> StopLayer:
+    """The picked area's sites by kind of target, and its base; those of one day with ``only``."""
     legend = [StopClass(t, words(f"target.{t}"), *TARGET_SHADES[t]) for t in TARGETS]  # type: ignore[arg-type]
     stops = [
         Stop(
@@ -159,10 +139,11 @@ def sites(words: Words, area: PlannedArea) -> StopLayer:
             site.lat,
             TARGETS.index(site.target),
             site_name(words, site),
-            str(site.order or ""),
+            str(site.order or "") if only else "",
             tuple(site_notes(words, site)),
         )
         for site in area.sites
+        if not only or site.day == only
     ]
     if area.base is not None:
         legend.append(StopClass("base", words("studio.base"), *BASE_SHADE))  # type: ignore[arg-type]
@@ -225,6 +206,7 @@ def payload(
     tiles: bool,
     source: Hashable,
     area: int | None,
+    day: int | None,
     keep_out: tuple[str, ...],
     include: tuple[str, ...],
     _plan: CampaignPlan | None,
@@ -234,7 +216,7 @@ def payload(
     Parameters
     ----------
     source : stands for ``_plan`` in the key: what was asked, or the saved plan's id and version.
-    area : number of the picked area, whose sites and rounds are drawn.
+    area : number of the picked area, whose sites are drawn; with ``day`` its round on that day.
     others : as for ``views.answers.map_payload``.
     """
     words = Words(language)
@@ -244,7 +226,7 @@ def payload(
         drawn["numbered"] = outlines(words, _plan)
         chosen = next((a for a in _plan.areas if a.number == area), None)
         if chosen is not None:
-            drawn |= {"tracks": rounds(words, chosen), "stops": sites(words, chosen)}
+            drawn |= {"tracks": rounds(words, chosen, day), "stops": sites(words, chosen, day)}
     elif _plan is not None:
         drawn["tracks"] = stretches(words, _plan)
     cells = None

@@ -10,8 +10,11 @@ import functools
 
 import streamlit as st
 
+from data.backdrops import backdrop
 from data.plan import CampaignPlan
 from views import cards
+from views.answers import connection
+from views.handouts import export_plan
 from views.words import Words
 
 FORMATS = {
@@ -23,16 +26,17 @@ FORMATS = {
 }
 
 
-def draw(words: Words, plan: CampaignPlan, title: str) -> None:
-    """One button a format, each with a line on what it is for."""
-    forms = [f for f in FORMATS if not (plan.kind == "axes" and f in ("html", "gpx"))]
+def draw(
+    words: Words, plan: CampaignPlan, title: str, campaign: int | None = None, version: int | None = None
+) -> None:
+    """One button a format, each with a line on what it is for; a saved plan's number is in every file."""
     with st.container(border=True, key="rasd_handout"):
         st.html(cards.title(words("handout.title")) + cards.note(words("handout.note")))
         with st.container(horizontal=True):
-            for form in forms:
+            for form in FORMATS:
                 st.download_button(
                     words(f"handout.{form}"),
-                    functools.partial(make, plan, form, words.language, title),
+                    functools.partial(make, plan, form, words.language, title, campaign, version),
                     file_name=f"rasd_{plan.territory}_{plan.kind}_{words.language}.{form}",
                     mime=FORMATS[form],
                     on_click="ignore",
@@ -42,8 +46,17 @@ def draw(words: Words, plan: CampaignPlan, title: str) -> None:
                 )
 
 
-def make(plan: CampaignPlan, form: str, language: str, title: str) -> bytes:
+def make(
+    plan: CampaignPlan,
+    form: str,
+    language: str,
+    title: str,
+    campaign: int | None = None,
+    version: int | None = None,
+) -> bytes:
     """The file's content."""
-    from data import handouts
-
-    return handouts.export_plan(plan, form, language=language, title=title)
+    roads = None
+    if form == "html":
+        with connection() as conn:
+            roads = backdrop(conn, plan)
+    return export_plan(plan, form, language, title=title, campaign=campaign, version=version, roads=roads)

@@ -25,6 +25,7 @@ from views.words import number
 
 HEIGHT = 620
 SPOT = "spot"  # what is picked on this page
+DAY = "day"  # whose round is shown
 
 
 def bind_pick(territory: str) -> None:
@@ -33,6 +34,7 @@ def bind_pick(territory: str) -> None:
         st.session_state[SPOT] = ""
     st.session_state["_spot_territory"] = territory
     state.text(SPOT)
+    state.text(DAY)
 
 
 @st.fragment
@@ -68,6 +70,7 @@ def draw(
         bool(tiles),
         source,
         area.number if area else None,
+        _day(area),
         keep_out,
         include,
         plan,
@@ -90,8 +93,34 @@ def draw(
         except RasdError as error:
             st.html(notices.failure(setting.words, str(error)))
     if area is not None and area.sites:
+        day = _day(area)
+        shown = [site for site in area.sites if day is None or site.day == day]
         with st.container(border=True, key="rasd_sites"):
-            st.html(areacards.site_table(setting.words, area.sites))
+            st.html(areacards.site_table(setting.words, shown, whole=day is not None))
+
+
+def _day(area: PlannedArea | None) -> int | None:
+    """The working day whose round is shown; None for all."""
+    text = str(st.session_state.get(DAY) or "")
+    day = int(text) if text.isascii() and text.isdecimal() and len(text) < 4 else 0
+    return day if area is not None and day in {one.day for one in area.days} else None
+
+
+def _choose_day(setting: Setting, area: PlannedArea) -> None:
+    """All sites of an area, or one day's round."""
+    words = setting.words
+    labels = {0: words("studio.all_days")} | {
+        one.day: words("studio.day_line", day=number(one.day), n=number(one.sites), km=number(one.km))
+        for one in area.days
+    }
+    st.session_state["_day_shown"] = _day(area) or 0
+    st.selectbox(
+        words("studio.day"),
+        list(labels),
+        key="_day_shown",
+        format_func=labels.__getitem__,
+        on_change=lambda: state.put(DAY, str(st.session_state["_day_shown"] or "")),
+    )
 
 
 def _take_click(feature: dict[str, Any] | None) -> bool:
@@ -139,6 +168,8 @@ def _beside(
     line = beside.numbered(pick, "l")
     stretch = next((s for s in plan.stretches if s.rank == line), None) if plan and line else None
     if area is not None:
+        if area.days:
+            _choose_day(setting, area)
         st.html(areacards.full(words, area))
         if change and terms is not None and not isinstance(terms, AxisTerms):
             _area_buttons(setting, kind, area, terms.pinned)
@@ -189,7 +220,7 @@ def _area_buttons(
 def _stretch_buttons(setting: Setting, own: str, terms: AxisTerms) -> None:
     words = setting.words
     with st.container(horizontal=True, key="rasd_area_buttons"):
-        label = words("studio.unpin") if own in terms.pinned else words("studio.pin")
+        label = words("studio.unpin") if own in terms.pinned else words("studio.pin_stretch")
         if st.button(label, key="stretch_pin", help=words("studio.pin_stretch_help")):
             rest = [k for k in terms.pinned if k != own]
             _set("axes", "pin", ",".join(rest if own in terms.pinned else [*rest, own]), solve=True)

@@ -19,8 +19,6 @@ from data.query import ReportQuery
 from views import jobs
 from views.words import Words
 
-PLANNED = 0.9  # of the bar: what is left are the rounds
-
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Asked:
@@ -54,13 +52,25 @@ def ask(words: Words, version: int, query: ReportQuery, terms: Terms) -> Asked:
             try:
                 if isinstance(terms, AxisTerms):
                     return propose_axes(conn, query, terms, tick=tick)
-                plan = propose(conn, query, terms, tick=lambda share: tick(PLANNED * share))
+                return propose(conn, query, terms, tick=tick)
             except CampaignClash as clash:  # an answer too: the page says which rules it is
                 return clash
-            return with_rounds(conn, plan, tick=lambda share: tick(PLANNED + (1 - PLANNED) * share))
 
     title = words(f"solving.{terms.kind}")
     found = jobs.answer(words, key(version, query, terms), work, title, words("studio.meanwhile"))
     if isinstance(found, CampaignClash):
         return Asked(version, query, terms, None, found)
     return Asked(version, query, terms, found)
+
+
+def routed(words: Words, asked: Asked) -> CampaignPlan | None:
+    """The plan with its day plans; None while they are being made, which takes longer than the areas."""
+    plan = asked.plan
+    if plan is None or not plan.areas:
+        return plan
+
+    def work(tick: jobs.Tick) -> CampaignPlan:
+        with connection() as conn:
+            return with_rounds(conn, plan, tick=tick)
+
+    return jobs.answer(words, ("rounds", asked.key), work, words("solving.rounds"))

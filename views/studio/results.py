@@ -69,8 +69,8 @@ def answer(words: Words, plan: CampaignPlan) -> str:
     )
 
 
-def below(setting: Setting, plan: CampaignPlan | None, asked: Asked | None) -> None:
-    """The four parts below the map, one at a time."""
+def below(setting: Setting, plan: CampaignPlan | None, asked: Asked | None, *, whole: bool) -> None:
+    """The four parts below the map, one at a time; ``whole``: the plan has its day plans."""
     if plan is None or asked is None:
         return
     words = setting.words
@@ -92,6 +92,8 @@ def below(setting: Setting, plan: CampaignPlan | None, asked: Asked | None) -> N
         elif tab == "compare":
             scenarios.draw(setting, (asked.query, asked.terms), plan)
         else:
+            if not whole:
+                st.html(notices.cautions(words, [words("save.no_rounds")]))
             saved.keep(setting, plan)
             handout.draw(words, plan, "")
 

@@ -20,11 +20,11 @@ from data.plan import CampaignPlan
 from geo.errors import InputError, RasdError
 from views import notices, state
 from views.cards import esc, title
-from views.studio import handout, mapping, proof, results, scenarios, visits
+from views.studio import effect, handout, mapping, proof, results, scenarios, visits
 from views.studio.setting import Setting
 from views.words import Words, number
 
-TABS = ("areas", "proof", "handout", "visits", "history")
+TABS = ("areas", "proof", "handout", "visits", "effect", "history")
 OPEN = "plan"  # key of the opened plan's id
 NEW = "new"
 MOST = 40  # plans in the list
@@ -186,6 +186,8 @@ def _plan(setting: Setting, kept: Saved, tab: str) -> None:
             handout.draw(words, plan, kept.title)
         elif tab == "visits":
             visits.draw(setting, kept)
+        elif tab == "effect":
+            effect.draw(setting, kept)
         else:
             _history(words, kept)
 
