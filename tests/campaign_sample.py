@@ -155,7 +155,7 @@ def axes(territory: str = "town") -> CampaignPlan:
             severity=1.4,
             trend=1.1 if k else None,
             elements=(Part("R04", _ELEMENTS[0][1], 20.0, 0, 0.0),),
-            work="resurfacing",
+            work="surface",
             cost=1_200_000.0,
             benefit=30.0 - 8 * k,
             chosen=k != 1,

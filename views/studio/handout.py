@@ -11,9 +11,9 @@ import functools
 import streamlit as st
 
 from data.backdrops import backdrop
+from data.database import connection
 from data.plan import CampaignPlan
 from views import cards
-from views.answers import connection
 from views.handouts import export_plan
 from views.words import Words
 
