@@ -12,7 +12,8 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Iterable
-from functools import lru_cache
+from functools import lru_cache, reduce
+from operator import xor
 
 import numpy as np
 import numpy.typing as npt
@@ -22,7 +23,10 @@ from geo.patches import Field, Floats, Ints, Patch, least_perimeter
 
 LEVELS = 24  # prices for which the best use of each cell is kept
 MOVES = 16  # changes at the rim between two exact looks, halved after each that brings nothing
+PASSED = 8  # cells after which a growing area is compared with those grown before
+EXCHANGES = 8  # rim cells on either side that are tried for an exchange
 IDLE = 4  # exact looks without gain after which the rim is left alone
+BLOCKED = 1e12  # what a cell costs that is not to be taken at all
 LEAST = lru_cache(maxsize=None)(least_perimeter)
 #: Of a mask of six neighbours: how many are members, and in how many arcs they lie.
 COUNT = [mask.bit_count() for mask in range(64)]
@@ -175,11 +179,16 @@ class Grower:
         weights = 1.0 / (1.0 + np.asarray(near.sum(axis=1)).ravel())
         self._mean = sp.diags_array(weights) @ (near + sp.eye_array(n))
         self._scores: dict[tuple[int, float], tuple[list[float], list[float], float]] = {}
+        rng = np.random.default_rng(field.limits.seed)
+        # A set of cells is told by the exclusive or of its cells' numbers (Zobrist 1970).
+        self._number: list[int] = rng.integers(0, 1 << 62, n).tolist()
+        self._passed: set[tuple[int, float, float, int]] = set()
 
     def costs(self, dual: Floats) -> None:
         """What cells cost from now on."""
         self.dual = dual
         self._scores.clear()
+        self._passed.clear()
 
     def around(self, price: float) -> Floats:
         """Surplus of a cell and what lies around it at a price, duals taken off, (n,)."""
@@ -199,8 +208,10 @@ class Grower:
             self._scores[level, reach] = (score.tolist(), self.prices.hours[level].tolist(), mean)
         return self._scores[level, reach]
 
-    def grow(self, start: Iterable[int], price: float, reach: float, round_: float) -> Shape:
-        """An area from ``start`` (connected) that fills its hours at a price.
+    def grow(self, start: Iterable[int], price: float, reach: float, round_: float) -> Shape | None:
+        """An area from ``start`` (connected) that fills its hours at a price; None when it was grown before.
+
+        Areas of near starts soon become the same: what an earlier one passed through is left off.
 
         Parameters
         ----------
@@ -212,10 +223,17 @@ class Grower:
         shape = Shape(self.web, start)
         mask, members = shape.mask, shape.members
         filled = sum(hours[cell] for cell in members)
-        heap = [(-score[c] - bonus * COUNT[mask[c]], c, mask[c]) for c in shape.rim() if ARCS[mask[c]] == 1]
+        never = -BLOCKED / 2
+        heap = [
+            (-score[c] - bonus * COUNT[mask[c]], c, mask[c])
+            for c in shape.rim()
+            if ARCS[mask[c]] == 1 and score[c] > never
+        ]
         heapq.heapify(heap)
         # Cells that would make the area too ragged for now, by their number of member neighbours.
         late: list[list[tuple[float, int, int]]] = [[] for _ in range(7)]
+        told = reduce(xor, (self._number[cell] for cell in members))
+        level = self.prices.level(price)
         while heap and filled * shape.size < shape.room:
             best = heapq.heappop(heap)
             cell, seen = best[1], best[2]
@@ -226,8 +244,13 @@ class Grower:
                 continue
             shape.add(cell)
             filled += hours[cell]
+            told ^= self._number[cell]
+            if shape.size % PASSED == 0:
+                if (state := (level, reach, round_, told)) in self._passed:
+                    return None
+                self._passed.add(state)
             for other, _ in self.web.links[cell]:
-                if other not in members and ARCS[mask[other]] == 1:
+                if other not in members and ARCS[mask[other]] == 1 and score[other] > never:
                     heapq.heappush(heap, (-score[other] - bonus * COUNT[mask[other]], other, mask[other]))
             for waiting in late:
                 if waiting and shape.round_after(waiting[0][1], True):
@@ -257,37 +280,59 @@ class Grower:
         return None if best is None else field.patch(best)
 
     def _mend(self, shape: Shape, keep: frozenset[int], price: float, moves: int) -> bool:
-        """Up to so many additions and removals of rim cells that pay at a price."""
+        """Up to so many additions and removals of rim cells that pay at a price, else one exchange."""
         level = self.prices.level(price)
         rim, border = shape.rim(), shape.border()
         cells = np.array(rim + border, np.int64)
         own = self.prices.value[level, cells] - price * self.prices.hours[level, cells] - self.dual[cells]
         # A cell nearer to the base gives the whole area more hours, a farther one fewer.
         own += price * (self.field.limits.capacity[cells] / shape.size - shape.room / shape.size**2)
-        own[len(rim) :] *= -1
-        pays = np.flatnonzero(own > 1e-9)
-        done = 0
-        for place in pays[np.lexsort((cells[pays], -own[pays]))].tolist():
+        gain = own.copy()
+        gain[len(rim) :] *= -1
+        pays = np.flatnonzero(gain > 1e-9)
+        wanted, done = [], 0
+        for place in pays[np.lexsort((cells[pays], -gain[pays]))].tolist():
             cell, adds = int(cells[place]), place < len(rim)
             if done >= max(moves, 1):
                 break
-            mask = shape.mask.get(cell, 0)
-            if ARCS[mask] != 1 or (not adds and (mask == 63 or cell in keep or shape.size == 1)):
+            if adds and not shape.fits(cell):
+                wanted.append(place)
+            elif self._may(shape, cell, adds, keep):
+                if adds:
+                    shape.add(cell)
+                else:
+                    shape.remove(cell)
+                done += 1
+        if done or not wanted:
+            return done > 0
+        # Full: a cell has to go for another to come.
+        worst = len(rim) + np.lexsort((cells[len(rim) :], own[len(rim) :]))
+        for poor in worst[:EXCHANGES].tolist():
+            if not self._may(shape, int(cells[poor]), False, keep):
                 continue
-            if not shape.round_after(cell, adds) or (adds and not shape.fits(cell)):
-                continue
-            if adds:
-                shape.add(cell)
-            else:
-                shape.remove(cell)
-            done += 1
-        return done > 0
+            shape.remove(int(cells[poor]))
+            for rich in wanted[:EXCHANGES]:
+                cell = int(cells[rich])
+                if own[rich] <= own[poor] + 1e-9:
+                    break
+                if shape.fits(cell) and self._may(shape, cell, True, keep):
+                    shape.add(cell)
+                    return True
+            shape.add(int(cells[poor]))
+        return False
+
+    def _may(self, shape: Shape, cell: int, adds: bool, keep: frozenset[int]) -> bool:
+        """In one piece, without holes and compact enough once this cell is in, or out."""
+        mask = shape.mask.get(cell, 0)
+        if ARCS[mask] != 1 or (not adds and (mask == 63 or cell in keep or shape.size == 1)):
+            return False
+        return shape.round_after(cell, adds)
 
     def _rounder(self, shape: Shape, keep: frozenset[int]) -> bool:
         """Fill one bay or cut one spur, of what makes an area ragged, too large or too long to enter."""
         mask = shape.mask
         bays = [(-COUNT[mask[c]], c) for c in shape.rim() if ARCS[mask[c]] == 1 and COUNT[mask[c]] >= 4]
-        bays = [one for one in bays if shape.fits(one[1])]
+        bays = [one for one in bays if shape.fits(one[1]) and self.dual[one[1]] < BLOCKED]
         if bays:
             shape.add(min(bays)[1])
             return True
@@ -297,19 +342,19 @@ class Grower:
         shape.remove(min((COUNT[mask[c]], c) for c in free)[1])
         return True
 
-    def path(self, start: int, goals: set[int]) -> list[int] | None:
-        """The way from a cell to the nearest of ``goals`` that is quickest to enter, or None."""
+    def path(self, starts: set[int], goals: set[int]) -> list[int] | None:
+        """The way from some of ``starts`` to the nearest of ``goals`` that is quickest to enter, or None."""
         enter = self.web.enter
-        best = {start: enter[start]}
+        best = {start: enter[start] for start in starts}
         back: dict[int, int] = {}
-        heap = [(best[start], start)]
+        heap = sorted((cost, start) for start, cost in best.items())
         while heap:
             cost, cell = heapq.heappop(heap)
             if cost > best[cell]:
                 continue
             if cell in goals:
                 way = [cell]
-                while way[-1] != start:
+                while way[-1] in back:
                     way.append(back[way[-1]])
                 return way
             for other in self.field.near[cell]:

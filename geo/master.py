@@ -202,11 +202,7 @@ class Master:
             met = all(least <= 1e-9 for _, least in self._rule_rows)
             return Solved(() if met else None, fixed, fixed, "optimal")
         relaxed = self.relaxed(tick)
-        known, taken = max(
-            ((float(self.value[list(t)].sum()), t) for t in self._tries(relaxed) if self.keeps(t)),
-            default=(-np.inf, ()),
-            key=lambda pair: pair[0],
-        )
+        known, taken = self.known(relaxed)
         if relaxed.missed > 1e-6:
             return Solved(None, 0.0, 0.0, "infeasible")
         if relaxed.value <= known + max(gap * abs(known), 1e-9):
@@ -257,11 +253,19 @@ class Master:
                 found.append(place)
         return tuple(found)
 
-    def _tries(self, relaxed: Relaxed) -> list[tuple[int, ...]]:
-        """Choices that are good without search: greedy by worth, and by what the relaxed programme takes."""
+    def known(self, relaxed: Relaxed) -> tuple[float, tuple[int, ...]]:
+        """A good choice without search and its value: greedy by worth, or by what the relaxed one takes.
+
+        Minus infinity and none when these do not meet the rules.
+        """
         by_part = np.lexsort((-self.value, -np.round(relaxed.part, 9)))
         by_cost = np.lexsort((-self.value, -np.round(relaxed.reduced, 9)))
-        return [self.greedy(), self.greedy(by_part), self.greedy(by_cost)]
+        found: tuple[float, tuple[int, ...]] = (-np.inf, ())
+        for taken in (self.greedy(), self.greedy(by_part), self.greedy(by_cost)):
+            value = float(self.value[list(taken)].sum())
+            if value > found[0] and self.keeps(taken):
+                found = (value, taken)
+        return found
 
     def _branch(self, highs: highspy.Highs, tick: Tick | None) -> str:
         for name, value in (("mip_abs_gap", 1e-7), ("mip_max_nodes", NODES), ("time_limit", SECONDS)):

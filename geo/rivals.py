@@ -24,6 +24,7 @@ from geo.patches import Field, Floats, Ints, Limits
 from geo.selection import Candidates, Choice
 
 TRIES = 9  # numbers of cells that a rival tries, evenly by ratio
+NEAR, SWEEPS = 8, 20  # of 2-opt: near points tried, times over all points
 METRES_DEGREE = 111_195.0  # of latitude on a sphere; tours are compared, not surveyed
 
 
@@ -191,21 +192,45 @@ def tour(apart: Floats, *, exact: bool = True) -> Ints:
 
 
 def _untangled(order: Ints, apart: Floats) -> Ints:
-    """2-opt on an open tour: the reversal that saves most, while one saves."""
+    """2-opt on an open tour: stretches are turned round while that saves, near points tried only."""
     k = len(order)
-    first, last = np.triu_indices(k, 1)
-    for _ in range(2 * k):
-        legs = np.concatenate(([0.0], apart[order[:-1], order[1:]], [0.0]))
-        # A stretch first..last turned round: the legs before and after it change; ends are open.
-        before = np.where(first > 0, apart[order[first - 1], order[last]], 0.0)
-        after = np.where(last < k - 1, apart[order[first], order[(last + 1) % k]], 0.0)
-        saved = legs[first] + legs[last + 1] - before - after
-        best = int(np.argmax(saved))
-        if saved[best] < 1e-6:
+    near = np.argsort(apart, axis=1, kind="stable")[:, 1 : NEAR + 1].tolist()
+    metres, way = apart.tolist(), order.tolist()
+    place = [0] * k
+    for at, point in enumerate(way):
+        place[point] = at
+
+    def leg(one: int, other: int) -> float:
+        # Before the first and after the last point there is no leg: the tour is open.
+        return metres[way[one]][way[other]] if 0 <= one < k and 0 <= other < k else 0.0
+
+    def better(point: int) -> tuple[int, int] | None:
+        """The stretch to turn round so that a near point follows, or comes before, this one."""
+        at = place[point]
+        for step in (1, -1):
+            now = leg(at, at + step)
+            for other in near[point]:
+                to = place[other]
+                if metres[point][other] >= now:
+                    break
+                new = metres[point][other] + leg(at + step, to + step)
+                if now + leg(to, to + step) - new > 1e-6:
+                    low, high = min(at, to), max(at, to)
+                    return (low + 1, high) if step == 1 else (low, high - 1)
+        return None
+
+    for _ in range(SWEEPS):
+        turned = False
+        for point in list(way):
+            while stretch := better(point):
+                low, high = stretch
+                way[low : high + 1] = way[low : high + 1][::-1]
+                for at in range(low, high + 1):
+                    place[way[at]] = at
+                turned = True
+        if not turned:
             break
-        a, b = first[best], last[best]
-        order[a : b + 1] = order[a : b + 1][::-1].copy()
-    return order
+    return np.array(way, np.int64)
 
 
 def top_cells(crew: Crew, counts: npt.ArrayLike, teams: int) -> Spent:

@@ -10,7 +10,7 @@ the candidates; the free bound, without contiguity, holds for any plan at all.
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -18,17 +18,18 @@ import numpy as np
 
 from geo.clashes import check_plain, clash, rules_of
 from geo.effort import Effort
-from geo.growth import Grower, spaced
+from geo.growth import BLOCKED, Grower, spaced
 from geo.master import Master, Tick
 from geo.patches import Field, Limits, Patch
 
 EVERY = 20_000  # connected sets up to which all of them are candidates
-SEEDS = 24  # places per area from which candidates are grown at first
-AGAIN = 6  # places per area where they are grown again
-PASSES = 6  # of column generation at most
+SEEDS = 16  # places per area from which candidates are grown at first
+AGAIN = 4  # places per area where they are grown again
+JOINED = 3  # further places that must be visited in one area, tried
+PASSES = 5  # of column generation, and of growing the chosen anew, at most
 GAP = 0.002  # below which branching ends; 0 where every area is a candidate
-SHAPES = ((0.0, 0.3), (1.0, 0.3), (3.0, 0.15))  # reach and roundness, see Grower.grow
-PRICES = (0.5, 1.0, 2.0)  # times the price of the free bound
+#: How an area is grown: times its price per hour, reach and roundness (``Grower.grow``).
+TRIES = ((1.0, 1.0, 0.3), (0.8, 0.0, 0.3), (1.0, 3.0, 0.15), (1.4, 1.0, 0.3), (0.6, 3.0, 0.3))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -176,6 +177,25 @@ def _anchors(field: Field) -> list[int]:
     return list(dict.fromkeys(wanted))
 
 
+def _joined(field: Field, grower: Grower, cell: int, must: list[int]) -> Iterator[set[int]]:
+    """Sets that hold a cell and one, two, three others that must be visited, by the quickest ways.
+
+    Where areas may hold several groups, also the cell with the nearest cell of each group in a rule.
+    """
+    joined = {cell}
+    for _ in range(JOINED):
+        way = grower.path(joined, set(must) - joined)
+        if way is None:
+            break
+        joined = joined | set(way)
+        yield joined
+    for group in field.limits.each_group if not field.limits.one_group else ():
+        goals = set(np.flatnonzero((field.group == group) & field.open).tolist())
+        way = grower.path({cell}, goals)
+        if way and len(way) > 1:
+            yield set(way)
+
+
 def _first(field: Field, grower: Grower, pool: _Pool, price: float, say: Tick) -> None:
     """Areas around the best places, everywhere, in each group that a rule names, and where one must be."""
     limits = field.limits
@@ -189,12 +209,11 @@ def _first(field: Field, grower: Grower, pool: _Pool, price: float, say: Tick) -
         for cell in best:
             pool.add(field.patch(np.array([cell], np.int64)))
     must = _anchors(field)
-    for number, cell in enumerate(must):
+    for cell in must:
         pool.add(field.patch(np.array([cell], np.int64)))
-        for other in must[:number]:
-            path = grower.path(cell, {other})
-            if path:
-                _try(grower, pool, path, price, frozenset((cell, other)))
+        for joined in _joined(field, grower, cell, must):
+            pool.add(field.patch(np.array(sorted(joined), np.int64)))
+            _try(grower, pool, sorted(joined), price, frozenset(joined & set(must)))
     keep = set(must)
     seeds = list(dict.fromkeys((*must, *seeds)))
     for done, seed in enumerate(seeds):
@@ -203,22 +222,29 @@ def _first(field: Field, grower: Grower, pool: _Pool, price: float, say: Tick) -
 
 
 def _try(grower: Grower, pool: _Pool, start: list[int], price: float, keep: frozenset[int]) -> int:
-    """Grow from a start at several prices and shapes; how many new areas that gave."""
-    found = 0
-    for times in PRICES:
-        for reach, round_ in SHAPES:
-            shape = grower.grow(start, price * times, reach, round_)
-            if pool.fresh(shape.members):
-                found += pool.add(grower.polish(shape, keep))
+    """Grow from a start in several shapes, at a price and then around the area's own; how many were new."""
+    found, own = 0, price
+    for times, reach, round_ in TRIES:
+        shape = grower.grow(start, own * times, reach, round_)
+        if shape is None or not pool.fresh(shape.members):
+            continue
+        patch = grower.polish(shape, keep)
+        found += pool.add(patch)
+        if patch is not None and own == price:
+            spent = pool.field.spend(patch.members, patch.capacity)
+            own = spent[2] if spent and spent[2] > 0 else price
     return found
 
 
 def _generate(field: Field, grower: Grower, pool: _Pool, price: float, say: Tick) -> None:
-    """Grow where the relaxed programme is short of areas, until that brings nothing more."""
+    """Grow where the relaxed programme is short of areas, until that brings nothing more.
+
+    Then the areas of a good choice are grown anew, each where the others leave it room.
+    """
     rules = rules_of(field)
     before = -np.inf
     for turn in range(PASSES):
-        share = 0.4 + 0.6 * turn / PASSES
+        share = 0.4 + 0.4 * turn / PASSES
         say(share)
         relaxed = Master(field, pool.patches, field.limits.areas, rules).relaxed(partial(_again, say, share))
         if relaxed.value < before * (1 + 5e-4) and relaxed.missed < 1e-6:
@@ -229,6 +255,25 @@ def _generate(field: Field, grower: Grower, pool: _Pool, price: float, say: Tick
         seeds = list(dict.fromkeys((*_anchors(field), *seeds)))
         if not sum(_try(grower, pool, [seed], price, frozenset()) for seed in seeds):
             break
+    known = -np.inf
+    for turn in range(PASSES):
+        say(0.8 + 0.2 * turn / PASSES)
+        master = Master(field, pool.patches, field.limits.areas, rules)
+        value, taken = master.known(master.relaxed(partial(_again, say, 0.8)))
+        if value <= known * (1 + 1e-4):
+            break
+        known = value
+        chosen = [master.patches[place] for place in taken]
+        for patch in chosen:
+            say(0.8 + 0.2 * turn / PASSES)
+            dual = np.zeros(len(field.effort.cells))
+            for other in chosen:
+                dual[other.members] = 0.0 if other is patch else BLOCKED
+            grower.costs(dual)
+            worth = np.full(len(dual), -np.inf)
+            worth[patch.members] = grower.around(price)[patch.members] + 1e-12
+            for seed in spaced(worth, field.near, 2, AGAIN).tolist():
+                _try(grower, pool, [seed], price, frozenset())
     grower.costs(np.zeros(len(field.effort.cells)))
 
 
