@@ -95,7 +95,8 @@ class Findings:
     Attributes
     ----------
     effect : in the treated cells. spill : in the untreated cells next to them; None without any.
-    placebo : the same as ``effect`` at earlier dates, at which nothing was done; newest first.
+    placebo : the same as ``effect`` for earlier periods (``placebo_windows``), in which nothing was
+        done; newest first.
     course : period by period, before and after.
     matches : the untreated cells that stand for the treated ones.
     near : (n,) cells next to treated ones.
@@ -112,15 +113,15 @@ class Findings:
 def findings(panel: Panel, *, level: float = 0.95) -> Findings:
     """Effect, spill-over, placebo tests and course of a campaign.
 
-    A placebo test pretends that the campaign began earlier, with matches made anew from what
-    was known by then. The last quarter of the time before is kept out of it: by what happened
-    then the cells were chosen, and a level that is high because it was chosen for being high
-    is no sign of a faulty comparison.
+    A placebo test pretends that the campaign was followed by some earlier periods, in which
+    nothing was done, and foretells them from all other periods before the campaign, the
+    later ones too: these are what the cells were chosen by, and what they say about a cell
+    has to be known on both sides. The last third is never tested for the same reason: it is
+    high because cells were chosen for being high.
     """
     near = ring(panel.cells, panel.treated)
     barred = panel.treated | near
     matches = matches_of(panel, barred)
-    after = panel.counts.shape[1] - panel.before
     course = []
     for period in range(panel.counts.shape[1]):
         one = panel.counts[:, period].astype(np.float64)
@@ -131,16 +132,29 @@ def findings(panel: Panel, *, level: float = 0.95) -> Findings:
     if near.any():
         beside = replace(panel, treated=near)
         spill = _judged(beside, matches_of(beside, barred), barred, level)
-    placebo = []
-    end = panel.before - max(panel.before // 4, 1)
-    # A test that knows less than half of what the effect knows would say little about it.
-    while end - after >= max(LEAST_BEFORE, panel.before // 2):
-        earlier = replace(panel, counts=panel.counts[:, :end], before=end - after)
-        placebo.append(_judged(earlier, matches_of(earlier, barred), barred, level))
-        end -= after
+    placebo = [
+        _judged(earlier, matches_of(earlier, barred), barred, level)
+        for earlier in (_without(panel, window) for window in placebo_windows(panel))
+    ]
     return Findings(
         _judged(panel, matches, barred, level), spill, tuple(placebo), tuple(course), matches, near
     )
+
+
+def placebo_windows(panel: Panel) -> tuple[int, ...]:
+    """First periods of the placebo tests, newest first; each is as long as the time after."""
+    after = panel.counts.shape[1] - panel.before
+    if panel.before - after < LEAST_BEFORE:
+        return ()
+    return tuple(range(panel.before - max(panel.before // 3, 1) - after, -1, -after))
+
+
+def _without(panel: Panel, window: int) -> Panel:
+    """The time before the campaign, with some of its periods put last as what is to be explained."""
+    after = panel.counts.shape[1] - panel.before
+    tested = np.arange(window, window + after)
+    known = np.setdiff1d(np.arange(panel.before), tested)
+    return replace(panel, counts=panel.counts[:, np.concatenate([known, tested])], before=len(known))
 
 
 def effect_on(panel: Panel, matches: Matches, near: Flags, *, level: float = 0.95) -> Estimate:

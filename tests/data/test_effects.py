@@ -52,7 +52,7 @@ def test_a_planted_drop_is_found_and_earlier_dates_show_none(planted: tuple[Any,
     assert all(period.start > END or period.end < START for period in found.course)
     assert found.chronic is None and "effect_no_incidents" in {r.code for r in found.remarks}
     assert not set(found.controls) & (set(found.treated) | set(found.near))
-    assert len(found.placebo) == 1 and found.placebo[0][1].low < 1 < found.placebo[0][1].high
+    assert len(found.placebo) == 2 and all(one.low < 1 < one.high for _, one in found.placebo)
     assert shares == sorted(shares) and shares[-1] == 1.0
     told = json.loads(json.dumps(found.to_dict()))
     assert told["treated_cells"] == 6 and told["start"] == START.isoformat()
