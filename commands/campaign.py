@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import typer
 
-from commands import campaign_axes, campaign_plans, campaign_propose
+from commands import campaign_axes, campaign_export, campaign_plans, campaign_propose
 
 #: Modules with ``register(group)``, in the order of ``./rasd campaign --help``.
-PARTS = (campaign_propose, campaign_axes, campaign_plans)
+PARTS = (campaign_propose, campaign_axes, campaign_plans, campaign_export)
 
 group = typer.Typer(
     no_args_is_help=True,

@@ -186,7 +186,8 @@ def _marks(picture: Picture, frame: _Frame) -> list[str]:
         return found
     spots = frame.xy([(m.lon, m.lat) for m in picture.marks])
     named = [bool(mark.label) for mark in picture.marks]
-    found += [f'<circle class="dot" cx="{x:.2f}" cy="{y:.2f}" r=".75"/>' for x, y in spots.tolist()]
+    size = 0.75 if all(named) else 0.5  # many dots without a number are an overview
+    found += [f'<circle class="dot" cx="{x:.2f}" cy="{y:.2f}" r="{size}"/>' for x, y in spots.tolist()]
     places = _apart(spots[named], frame)
     labels = [mark.label for mark in picture.marks if mark.label]
     for (x, y), (px, py) in zip(spots[named].tolist(), places, strict=True):

@@ -26,6 +26,15 @@ from views.remarks import sentence
 from views.words import Words, number, short
 
 WIDTH = 186.0  # mm between the margins
+TITLES = {
+    "inspection": "order.title_inspection",
+    "community": "order.title_community",
+    "axes": "order.title_axes",
+}
+AREA_HEADS = ("number", "municipality", "team", "dates", "n_sites", "n_hours", "n_finds")
+PART_HEADS = ("what", "finds", "n_sites", "n_hours")
+MATERIAL_HEADS = ("what", "amount")
+STRETCH_HEADS = ("number", "axis", "municipality", "km", "per_km", "work", "cost")
 _HEIGHTS = {"first": 92.0, "area": 96.0, "day": 72.0}
 _DAY_STARTS = re.compile(r"([01]?\d|2[0-3]):([0-5]\d)")
 
@@ -45,7 +54,7 @@ def work_order(
     first = page.first()
     return WorkOrder(
         language=words.language,
-        title=f"{words(f'order.title_{plan.kind}')}{': ' if stamp.title else ''}{stamp.title}",
+        title=f"{words(TITLES[plan.kind])}{': ' if stamp.title else ''}{stamp.title}",
         subtitle=" · ".join(_when(plan, stamp, words)),
         notice=words("order.simulated") if plan.simulated else "",
         facts=first.facts,
@@ -54,7 +63,8 @@ def work_order(
         areas=tuple(page.area(area) for area in plan.areas),
         remarks=tuple((sentence(words, _remark(said)), said.caution) for said in plan.remarks),
         foot=" · ".join(_identity(plan, stamp, words)),
-        words={name: words(f"ordered.{name}") for name in WORDS},
+        words={name: words(f"ordered.{name}") for name in WORDS}
+        | {"time": words("ordered.time" if starts is not None else "ordered.after")},
         bring=any(site.material for area in plan.areas for site in area.sites),
     )
 
@@ -63,7 +73,7 @@ def facts_of(plan: CampaignPlan, stamp: Stamp, words: Words) -> list[tuple[str, 
     """Lines of the workbook's first sheet: what the plan is, and what to know of it."""
     page = _Page(plan, words, Backdrop(), None)
     rows = [
-        (words(f"order.title_{plan.kind}"), stamp.title),
+        (words(TITLES[plan.kind]), stamp.title),
         (words("order.when"), " · ".join(_when(plan, stamp, words))),
     ]
     rows += [
@@ -166,7 +176,6 @@ class _Page:
 
     def tables(self) -> tuple[tuple[str, Grid], ...]:
         words = self.words
-        heads = ("number", "municipality", "team", "dates", "n_sites", "n_hours", "n_finds")
         rows = tuple(
             (
                 str(area.number),
@@ -174,12 +183,12 @@ class _Page:
                 "" if area.team is None else str(area.team),
                 self._dates(area),
                 number(len(area.sites)),
-                short(area.hours),
+                number(area.hours, 1),
                 words("order.between", value=short(area.finds), low=short(area.low), high=short(area.high)),
             )
             for area in self.plan.areas
         )
-        grid = Grid(tuple(words(f"orderhead.{head}") for head in heads), rows, wide=1)
+        grid = Grid(self._heads(AREA_HEADS), rows, wide=1)
         return ((words("order.list"), grid),) if rows else ()
 
     def overview(self) -> Markup:
@@ -195,10 +204,8 @@ class _Page:
         tables = [(words("order.targets"), self._parts(area.targets, "target"))]
         tables.append((words("order.elements"), self._parts(area.elements, "")))
         if area.material:
-            rows = tuple((self._material(code), short(amount)) for code, amount in area.material)
-            tables.append(
-                (words("order.material"), Grid((words("orderhead.what"), words("orderhead.amount")), rows))
-            )
+            rows = tuple((self._material(code), f"{amount:,g}") for code, amount in area.material)
+            tables.append((words("order.material"), Grid(self._heads(MATERIAL_HEADS), rows)))
         return Area(
             title=title,
             note=words("order.districts", names=words("order.comma").join(notes)) if notes else "",
@@ -221,13 +228,15 @@ class _Page:
             ),
             Fact(
                 words("order.work"),
-                words("order.hours", n=short(area.hours)),
-                words("order.of_hours", n=short(area.capacity)),
+                words("order.hours", n=number(area.hours, 1)),
+                words("order.of_hours", n=number(area.capacity, 1)),
             ),
             Fact(
                 words("order.team"),
                 str(area.team or "–"),
-                words("order.base_is", name=area.base.name) if area.base else words("order.base_none"),
+                words("order.base_is", name=f"\u2068{area.base.name}\u2069")
+                if area.base
+                else words("order.base_none"),
             ),
             Fact(words("order.why"), drivers or "–", words("units.km2", km2=short(area.km2))),
         )
@@ -256,9 +265,11 @@ class _Page:
         note = words(
             "order.day_note",
             sites=words.plural("order.n_sites", day.sites),
-            km=short(day.km),
-            hours=short(day.hours),
-            back=self._time(day.back),
+            km=number(day.km, 1),
+            hours=number(day.hours, 1),
+            back=words(
+                "order.back_after" if self.starts is None else "order.back_at", time=self._time(day.back)
+            ),
         )
         return Day(title, note, self._drawn(picture, "day", title), tuple(self._stop(s, True) for s in turn))
 
@@ -272,13 +283,14 @@ class _Page:
             notes.append(words.plural("order.n_returns", site.returns))
         if site.severity is not None:
             notes.append(words("order.severity", n=site.severity))
-        if site.quantity is not None:
-            notes.append(words("order.quantity", n=short(site.quantity), unit=site.unit))
         if site.target in ("new", "unvisited"):
             notes.append(words("order.patrol", n=number(site.minutes)))
-        lines = [words("order.comma").join(notes)]
-        if site.reference:
-            lines.append(words("order.reference", text=site.reference))
+        lines = [" · ".join(notes)]
+        known = [words("order.reference", text=site.reference)] if site.reference else []
+        if site.quantity is not None:
+            # A unit comes as its source writes it, perhaps in the other direction: it is set apart.
+            known.append(words("order.quantity", n=short(site.quantity), unit=f"\u2068{site.unit}\u2069"))
+        lines += [" · ".join(known)] if known else []
         return Stop(
             number=str(site.order) if numbered else "",
             time=self._time(site.arrive) if numbered and site.arrive is not None else "",
@@ -286,7 +298,7 @@ class _Page:
             notes=tuple(lines),
             code=site.key,
             place=f"{site.lat:.5f} {site.lon:.5f}",
-            bring=words("order.comma").join(f"{self._material(c)}: {short(n)}" for c, n in site.material),
+            bring=words("order.comma").join(f"{self._material(c)}: {n:g}" for c, n in site.material),
         )
 
     # ---- axes ----
@@ -315,7 +327,6 @@ class _Page:
 
     def stretch_tables(self) -> tuple[tuple[str, Grid], ...]:
         words = self.words
-        heads = ("number", "axis", "municipality", "km", "per_km", "work", "cost")
         rows = tuple(
             (
                 str(s.rank),
@@ -329,7 +340,7 @@ class _Page:
             for s in sorted(self.plan.stretches, key=lambda s: s.rank)
             if s.chosen
         )
-        grid = Grid(tuple(words(f"orderhead.{head}") for head in heads), rows, wide=1)
+        grid = Grid(self._heads(STRETCH_HEADS), rows, wide=1)
         return ((words("order.stretch_list"), grid),) if rows else ()
 
     # ---- pieces ----
@@ -340,9 +351,12 @@ class _Page:
             width=WIDTH,
             height=_HEIGHTS[size],
             north=self.words("order.north"),
-            scale={unit: self.words(f"order.scale_{unit}") for unit in ("m", "km")},
+            scale={"m": self.words("order.scale_m"), "km": self.words("order.scale_km")},
             title=title,
         )
+
+    def _heads(self, codes: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(self.words(f"orderhead.{code}") for code in codes)
 
     def _base(self, area: PlannedArea) -> Mark | None:
         return Mark(area.base.lon, area.base.lat) if area.base else None
@@ -355,17 +369,16 @@ class _Page:
 
     def _parts(self, parts: tuple[Part, ...], family: str) -> Grid:
         words = self.words
-        heads = tuple(words(f"orderhead.{head}") for head in ("what", "finds", "n_sites", "n_hours"))
         rows = tuple(
             (
                 words(f"target.{part.code}") if family else self._pick(part.name) or part.code,
-                short(part.finds),
+                number(part.finds, 1),
                 number(part.sites) if part.sites else "–",
-                short(part.hours),
+                number(part.hours, 1),
             )
             for part in parts
         )
-        return Grid(heads, rows)
+        return Grid(self._heads(PART_HEADS), rows)
 
     def _material(self, code: str) -> str:
         return self.words(f"material.{code}")

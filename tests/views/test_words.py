@@ -17,8 +17,9 @@ from data.plan import TARGETS
 from data.vocabulary import LEVELS, Channel, Status
 from geo.hitrates import TYPES
 from geo.roads import CLASSES
+from layers import workorder
 from layers.palettes import PALETTES
-from views import campaigns, compare, filters, methods, navigation
+from views import campaigns, compare, filters, handouts, methods, navigation, orders
 from views.studio import areacards, codes, drawing, handout, proof, results, saved, visits
 from views.words import LANGUAGES, Words, catalogue, number, plural_category, short
 
@@ -72,6 +73,11 @@ FAMILIES = {
     "visitlist": list(visits.LIST_HEADS),
     "visitdone": list(visits.DONE),
     "coursehead": sorted({*saved.EVENT_HEADS, *saved.VERSION_HEADS}),
+    "field": list(handouts.FIELD),
+    "ordered": list(workorder.WORDS),
+    "orderhead": sorted(
+        {*orders.AREA_HEADS, *orders.PART_HEADS, *orders.MATERIAL_HEADS, *orders.STRETCH_HEADS}
+    ),
     "visitby": ["all", "area", "team", "target"],
 }
 NO_KEYS = ("css", "js", "py", "html")  # file names look like keys
