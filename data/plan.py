@@ -294,7 +294,7 @@ class Stretch:
     reports, per_km : within ``snap_m``, and by km with its 95 % interval low, high.
     shrunk : the rate after empirical-Bayes shrinkage towards comparable stretches.
     trend : yearly change of reports as a ratio (1 = none); None where too few.
-    cost : SAR. chosen : in the portfolio.
+    cost : SAR. chosen : in the portfolio. rank : by benefit per SAR.
     """
 
     key: str

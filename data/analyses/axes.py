@@ -203,10 +203,12 @@ def _stretches(
     pinned: Flags,
     years: float,
 ) -> list[Stretch]:
-    """All stretches by rank: the most benefit first, then the highest rate."""
+    """All stretches by rank: the most benefit per SAR first, then the highest rate."""
     keys = [cut.key[row] for row in lines.row]
     change = yearly_change(count.earlier, count.later, years / 2)
-    order = sorted(range(len(keys)), key=lambda i: (-offer.benefit[i], -rates.shrunk[i], keys[i]))
+    # As a budget buys them: by benefit alone, cheap works that are chosen would stand far below.
+    worth = offer.benefit / offer.cost
+    order = sorted(range(len(keys)), key=lambda i: (-worth[i], -rates.shrunk[i], keys[i]))
     out = []
     for rank, i in enumerate(order, 1):
         row = int(lines.row[i])
