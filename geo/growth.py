@@ -179,7 +179,7 @@ class Grower:
         weights = 1.0 / (1.0 + np.asarray(near.sum(axis=1)).ravel())
         self._mean = sp.diags_array(weights) @ (near + sp.eye_array(n))
         self._scores: dict[tuple[int, float], tuple[list[float], list[float], float]] = {}
-        rng = np.random.default_rng(field.limits.seed)
+        rng = np.random.default_rng(field.limits.seed % (1 << 31))
         # A set of cells is told by the exclusive or of its cells' numbers (Zobrist 1970).
         self._number: list[int] = rng.integers(0, 1 << 62, n).tolist()
         self._passed: set[tuple[int, float, float, int]] = set()

@@ -166,7 +166,7 @@ class Master:
         if whole:
             lp.integrality_ = [highspy.HighsVarType.kInteger] * m
         highs = Silent()
-        for name, option in (("threads", 1), ("random_seed", self.field.limits.seed)):
+        for name, option in (("threads", 1), ("random_seed", self.field.limits.seed % (1 << 31))):
             highs.setOptionValue(name, option)
         _told(highs.passModel(lp))
         return highs

@@ -20,11 +20,12 @@ from geo.clashes import check_plain, clash, rules_of
 from geo.effort import Effort
 from geo.growth import BLOCKED, Grower, spaced
 from geo.master import Master, Tick
-from geo.patches import Field, Limits, Patch
+from geo.patches import Field, Floats, Limits, Patch
 
 EVERY = 20_000  # connected sets up to which all of them are candidates
 SEEDS = 16  # places per area from which candidates are grown at first
 AGAIN = 4  # places per area where they are grown again
+ANCHORS = 6  # cells of each set that must be visited, tried
 JOINED = 3  # further places that must be visited in one area, tried
 PASSES = 5  # of column generation, and of growing the chosen anew, at most
 GAP = 0.002  # below which branching ends; 0 where every area is a candidate
@@ -170,11 +171,13 @@ def _again(say: Tick, share: float, _: float) -> None:
     say(share)
 
 
-def _anchors(field: Field) -> list[int]:
-    """Cells that some rule needs an area at, or near."""
-    limits = field.limits
-    wanted = [int(c) for one in limits.must for c in one[field.open[one]][:7]]
-    return list(dict.fromkeys(wanted))
+def _anchors(field: Field, around: Floats) -> list[int]:
+    """Of each set that must be visited, the cells with most around them (n,); the first where none has any."""
+    found: list[int] = []
+    for one in field.limits.must:
+        cells = one[field.open[one]]
+        found += cells[np.argsort(-around[cells], kind="stable")][:ANCHORS].tolist()
+    return list(dict.fromkeys(found))
 
 
 def _joined(field: Field, grower: Grower, cell: int, must: list[int]) -> Iterator[set[int]]:
@@ -208,17 +211,17 @@ def _first(field: Field, grower: Grower, pool: _Pool, price: float, say: Tick) -
         seeds += best
         for cell in best:
             pool.add(field.patch(np.array([cell], np.int64)))
-    must = _anchors(field)
+    must = _anchors(field, around)
     for cell in must:
         pool.add(field.patch(np.array([cell], np.int64)))
         for joined in _joined(field, grower, cell, must):
             pool.add(field.patch(np.array(sorted(joined), np.int64)))
-            _try(grower, pool, sorted(joined), price, frozenset(joined & set(must)))
-    keep = set(must)
+            _try(grower, pool, sorted(joined), price, frozenset(must))
+    keep = frozenset(must)
     seeds = list(dict.fromkeys((*must, *seeds)))
     for done, seed in enumerate(seeds):
         say(0.4 * done / max(1, len(seeds)))
-        _try(grower, pool, [seed], price, frozenset((seed,)) if seed in keep else frozenset())
+        _try(grower, pool, [seed], price, keep if seed in keep else frozenset())
 
 
 def _try(grower: Grower, pool: _Pool, start: list[int], price: float, keep: frozenset[int]) -> int:
@@ -251,9 +254,11 @@ def _generate(field: Field, grower: Grower, pool: _Pool, price: float, say: Tick
             break
         before = relaxed.value
         grower.costs(relaxed.cell)
-        seeds = spaced(grower.around(price), field.near, 2, AGAIN * field.limits.areas).tolist()
-        seeds = list(dict.fromkeys((*_anchors(field), *seeds)))
-        if not sum(_try(grower, pool, [seed], price, frozenset()) for seed in seeds):
+        around = grower.around(price)
+        seeds = spaced(around, field.near, 2, AGAIN * field.limits.areas).tolist()
+        keep = frozenset(_anchors(field, around))
+        seeds = list(dict.fromkeys((*sorted(keep), *seeds)))
+        if not sum(_try(grower, pool, [s], price, keep if s in keep else frozenset()) for s in seeds):
             break
     known = -np.inf
     for turn in range(PASSES):

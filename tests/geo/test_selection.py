@@ -358,3 +358,16 @@ def test_the_free_bound_of_a_hand_worked_case():
     limits = Limits(areas=1, capacity=np.array([3.5, 3.0]))
     assert free_bound(effort, limits) == pytest.approx((10 + 0.5 * 2, 2.0))
     assert free_bound(effort, replace(limits, closed=np.array([True, False])))[0] == pytest.approx(3.0)
+
+
+@pytest.mark.parametrize("rules", [{"cells", "group"}, {"cells", "must"}, {"cells", "compact", "closed"}])
+def test_grown_areas_come_within_five_per_cent_of_the_optimum(rules):
+    effort, limits = instance(11, 80, 3, rules, hours=4.0)
+    limits = replace(limits, most_cells=4)
+    best = choose(effort, limits)
+    assert best.complete
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(selection, "EVERY", 0)
+        grown = choose(effort, limits)
+    assert 0.95 * best.objective <= grown.objective <= best.objective + 1e-9
+    assert grown.candidates < best.candidates / 10
