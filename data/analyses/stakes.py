@@ -111,17 +111,22 @@ def stakes(
     round_hours, said = _pass_hours(conn, ground, cell_type, terms)
     if found.expected.any():
         remarks += said
-    remarks.insert(0, _told(places, found))
+    # A chronic place is counted once: what a visit there finds, the rounds cannot find again. Its past
+    # returns are no measure of that: places are chronic because they had many, and regress to the mean.
+    at_chronic = places.target == "chronic"
+    stands_for = np.bincount(places.cell[at_chronic], chance[at_chronic], minlength=len(ground.cells))
+    round_finds = np.maximum(found.expected - stands_for / round_rate, 0.0)
+    remarks.insert(0, _told(places, found, round_finds))
     curves = worth(
         ground.cells,
         ground.km2,
         Sites(places.cell, chance, weight, minutes / 60),
-        Rounds(found.expected * round_rate, round_weight, round_hours, round_each),
+        Rounds(round_finds * round_rate, round_weight, round_hours, round_each),
         minutes_km,
     )
     return Stakes(
         worth=curves, places=places, targets=found, minutes_km=minutes_km, chance=chance, weight=weight,
-        minutes=minutes, mix=mix, cell_type=cell_type, round_finds=found.expected, round_rate=round_rate,
+        minutes=minutes, mix=mix, cell_type=cell_type, round_finds=round_finds, round_rate=round_rate,
         round_weight=round_weight, round_hours=round_hours, remarks=tuple(remarks),
     )  # fmt: skip
 
@@ -151,13 +156,13 @@ def _site_weight(places: Places, known: Kinds, by_target: dict[str, float]) -> F
     )
 
 
-def _told(places: Places, found: Targets) -> Remark:
+def _told(places: Places, found: Targets, round_finds: Floats) -> Remark:
     return decided(
         "campaign_targets",
         overdue=int((places.target == "overdue").sum()),
         open=int((places.target == "open").sum()),
         chronic=int((places.target == "chronic").sum()),
-        new=round(float(found.expected.sum())),
+        new=round(float(round_finds.sum())),
         days=found.window,
     )
 

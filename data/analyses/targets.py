@@ -90,7 +90,7 @@ class Targets:
     Attributes
     ----------
     places : the known ones.
-    expected : (n,) new reports to come in the campaign's window beyond those of chronic places.
+    expected : (n,) new reports to come in the campaign's window, at chronic places too.
     spread : over-dispersion of their counts (variance = mean + spread · mean²).
     unvisited : (n,) hot cells that nobody visited lately: what is expected there counts as "unvisited".
     window : calendar days of the campaign.
@@ -138,9 +138,9 @@ def targets(
     remarks += said
     told(0.2)
     window = window_days(days)
-    chronic, due = _nothing(), np.zeros(len(ground.cells))
+    chronic = _nothing()
     if current:
-        chronic, due = _chronic(conn, query, ground, known, types, taken, window)
+        chronic = _chronic(conn, query, ground, known, types, taken)
     told(0.4)
     expected, spread = np.zeros(len(ground.cells)), 0.0
     unvisited = np.zeros(len(ground.cells), dtype=bool)
@@ -151,7 +151,7 @@ def targets(
         )
         remarks += [r for r in soon.remarks if r.caution]
         span = 30.0 if soon.first is None or soon.last is None else (soon.last - soon.first).days + 1.0
-        expected, spread = np.maximum(soon.expected * (window / span) - due, 0.0), soon.alpha
+        expected, spread = soon.expected * (window / span), soon.alpha
         unvisited = _unvisited(conn, query, ground, start)
     told(1.0)
     return Targets(_together(standing, chronic), expected, spread, unvisited, window, tuple(remarks))
@@ -252,9 +252,8 @@ def _chronic(
     known: Kinds,
     types: AreaTypes,
     taken: Ints,
-    window: int,
-) -> tuple[Places, Floats]:
-    """Chronic places where nothing stands open, and returns to come in the window by cell, (n,)."""
+) -> Places:
+    """Chronic places where nothing stands open."""
     settings = ReturningSettings(resolution=ground.resolution, least=CHRONIC_RETURNS)
     spots = returning(conn, query, settings).spots
     cell = positions(ground.cells, spots.cell, ground.resolution)
@@ -262,14 +261,11 @@ def _chronic(
     last = np.array([(ground.today - day).days for day in spots.last_opened], dtype=np.float64)
     weight = spots.recurrences * 0.5 ** (last / FADE_DAYS)
     pace = weight / weight[keep].mean() if len(keep) else weight
-    recorded = max(ground.day - ground.first_day + 1, window)
-    coming = spots.recurrences[keep] * (window / recorded)
-    due = np.bincount(cell[keep], weights=coming, minlength=len(ground.cells)).astype(np.float64)
     code = np.array(spots.element, dtype=object)
     by_code = {one: place for place, one in enumerate(known.code) if one}
     by_name = {name.en: place for place, name in enumerate(known.name) if not known.code[place]}
     kind = [by_code.get(code[i], by_name.get(spots.name_en[i], int(known.at([0])[0]))) for i in keep]
-    found = Places(
+    return Places(
         key=np.array([f"p{one}" for one in spots.place[keep]], dtype=object),
         target=np.full(len(keep), "chronic", dtype=object),
         lon=spots.lon[keep], lat=spots.lat[keep], cell=cell[keep],
@@ -280,7 +276,6 @@ def _chronic(
         late_days=np.full(len(keep), np.nan), assumed_limit=np.zeros(len(keep), dtype=bool),
         returns=spots.recurrences[keep],
     )  # fmt: skip
-    return found, due
 
 
 # ---- what is to come ----
