@@ -54,6 +54,7 @@ class City:
     Attributes
     ----------
     cells : (n,) ascending. x, y : (n,) metres. km2, road_km : (n,).
+    site_factor : (n,) times the usual minutes that a find takes, by what is reported there.
     district : (n,) position of the municipality, -1 for none.
     base_x, base_y : (d,) metres, where teams of a municipality start.
     """
@@ -63,6 +64,7 @@ class City:
     y: Floats
     km2: Floats
     road_km: Floats
+    site_factor: Floats
     district: Ints
     base_x: Floats
     base_y: Floats
@@ -70,6 +72,10 @@ class City:
     def drive(self, crew: Crew) -> Floats:
         """Hours to drive every street of a cell once, (n,); a cell without streets has 50 m of way."""
         return np.maximum(self.road_km, 0.05) * crew.minutes_km / 60
+
+    def inspect(self, crew: Crew) -> Floats:
+        """Hours that a find takes in a cell, (n,)."""
+        return self.site_factor * crew.minutes_site / 60
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -101,23 +107,22 @@ def worked(city: City, crew: Crew, sent: list[Sent], truth: Floats) -> Outcome:
     """What the teams find of ``truth`` (n,) reports."""
     finds = {rule: np.zeros(len(city.cells)) for rule in RULES}
     travel = on_site = 0.0
-    drive = city.drive(crew)
+    drive, inspect = city.drive(crew), city.inspect(crew)
     for one in sent:
         hours = one.days * crew.hours
         way = min(travel_hours(city, crew, one), hours)
         travel += way
         on_site += hours - way
         for rule in RULES:
-            found = found_in(rule, one, hours - way, truth[one.members], drive[one.members], crew)
-            np.add.at(finds[rule], one.members, found)
+            at = one.members
+            np.add.at(finds[rule], at, found_in(rule, one, hours - way, truth[at], drive[at], inspect[at]))
     # Two teams in one cell cannot find more than there is.
     finds = {rule: np.minimum(found, truth) for rule, found in finds.items()}
     return Outcome(finds, travel, on_site, len(np.unique(np.concatenate([one.members for one in sent]))))
 
 
-def found_in(rule: str, one: Sent, hours: float, truth: Floats, drive: Floats, crew: Crew) -> Floats:
+def found_in(rule: str, one: Sent, hours: float, truth: Floats, drive: Floats, site: Floats) -> Floats:
     """Reports found in each cell of a team by so many hours on the spot, (k,)."""
-    site = crew.minutes_site / 60
     if hours <= 0 or one.passes.sum() <= 0:
         return np.zeros(len(truth))
     if rule == "timetable":
@@ -184,25 +189,28 @@ def tour_km(x: Floats, y: Floats) -> float:
     return float(apart[tour[:-1], tour[1:]].sum()) / 1000
 
 
-def hours_of(passes: Floats, belief: Floats, drive: Floats, crew: Crew) -> Floats:
+def hours_of(city: City, crew: Crew, passes: Floats, belief: Floats) -> Floats:
     """Hours that so many passes take if ``belief`` is right, (n,)."""
-    hours: Floats = passes * drive + crew.minutes_site / 60 * belief * -np.expm1(-passes)
+    hours: Floats = passes * city.drive(crew) + city.inspect(crew) * belief * -np.expm1(-passes)
     return hours
 
 
-def best_passes(belief: Floats, drive: Floats, crew: Crew, hours: float) -> Floats:
-    """The passes in ``hours`` that find most if ``belief`` is right, travel left out, (n,).
+def best_passes(city: City, crew: Crew, belief: Floats) -> Floats:
+    """The passes in all hours that find most if ``belief`` is right, travel left out, (n,).
 
     Searching goes on in each cell until the next hour would bring the same everywhere.
     """
+    drive, site = city.drive(crew), city.inspect(crew)
 
     def at(rate: float) -> Floats:
-        return np.log(np.maximum(belief / (drive * rate), 1.0))
+        # Finds per hour at the margin are r / (1 + site · r) with r = belief · exp(−passes) / drive.
+        left = np.maximum(1 - site * rate, 1e-12)
+        return np.where(site * rate < 1, np.log(np.maximum(belief * left / (drive * rate), 1.0)), 0.0)
 
-    low, high = 1e-9, float((belief / drive).max())
+    low, high = 1e-6, 1 / float(site.min())
     for _ in range(80):
         middle = math.sqrt(low * high)
-        if hours_of(at(middle), belief, drive, crew).sum() > hours:
+        if hours_of(city, crew, at(middle), belief).sum() > crew.total:
             low = middle
         else:
             high = middle
@@ -238,17 +246,16 @@ def first_of(hours: Floats, rank: Floats, budget: float) -> Ints:
 
 def top_cells(city: City, crew: Crew, belief: Floats) -> list[Sent]:
     """The cells with most reports, one pass each until the hours are spent; travel is not thought of."""
-    hours = hours_of(np.ones(len(belief)), belief, city.drive(crew), crew)
+    hours = hours_of(city, crew, np.ones(len(belief)), belief)
     taken = first_of(hours, belief, crew.total)
     return shared_out(city, crew, taken, np.ones(len(taken)), hours[taken])
 
 
 def free_best(city: City, crew: Crew, belief: Floats) -> list[Sent]:
     """The best passes among all cells, contiguous or not; travel is not thought of."""
-    drive = city.drive(crew)
-    passes = best_passes(belief, drive, crew, crew.total)
+    passes = best_passes(city, crew, belief)
     members = np.flatnonzero(passes > 1e-6)
-    hours = hours_of(passes, belief, drive, crew)
+    hours = hours_of(city, crew, passes, belief)
     return shared_out(city, crew, members, passes[members], hours[members])
 
 
@@ -258,7 +265,7 @@ def by_district(city: City, crew: Crew, belief: Floats) -> list[Sent]:
     inside = city.district >= 0
     shares = np.bincount(city.district[inside], belief[inside], minlength=len(city.base_x))
     shares = shares / shares.sum()
-    hours = hours_of(np.ones(len(belief)), belief, city.drive(crew), crew)
+    hours = hours_of(city, crew, np.ones(len(belief)), belief)
     for number, share in enumerate(shares):
         own = np.flatnonzero(city.district == number)
         if share <= 0:

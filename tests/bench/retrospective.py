@@ -27,16 +27,22 @@ from sqlalchemy import text
 
 from data import database, territories
 from data.analyses.campaigns import propose
+from data.analyses.hits import types_of
+from data.analyses.kinds import element_terms
+from data.analyses.stakes import PRIOR_REPORTS
 from data.analyses.study import study_cells
 from data.incidents import refresh_incidents
 from data.plan import CampaignPlan, CampaignTerms
 from data.query import ReportQuery
+from data.vocabulary import CELL_RESOLUTION
 from geo.cells import areas_km2, cells_of, centres, from_text
 from geo.errors import InputError
 from geo.ground import Ground
+from geo.hitrates import TYPES
 from ingest.areas import ingest_areas
 from ingest.exposure import ingest_exposure
 from ingest.pipeline import ingest_reports
+from ingest.profile import load_profile
 from tests.bench import _deployments as deployments
 from tests.bench.citations import METRES, baltimore, citations
 
@@ -47,6 +53,8 @@ REAL = True  # needs the real files
 ZONE = "America/New_York"
 NOT_DRIVEN = ("Limited Access", "Ramp", "Tunnel", "Fictitious Centerline Segment")
 OUTCOME_NOT_KNOWN = ("Open", "New", "Pending")
+VISITS = 1000
+AREAS = 3  # of a team, one after the other
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
@@ -135,20 +143,21 @@ class Files:
             )
             self.opened = self.frame["created date"]
             self.counted = np.ones(len(frame), dtype=bool)
+            self.factor = np.ones(len(frame))
         else:
             self.frame = pd.read_csv(folder / "reports.csv.gz", dtype=str)
             self.opened = self.frame["createddate"]
-            self.counted = self._counted()
+            self.counted, self.factor = self._counted()
         self._ground()
 
-    def _counted(self) -> npt.NDArray[np.bool_]:
-        """Rows of the set's elements, each once, as the profile maps the types."""
-        from ingest.profile import load_profile
-
+    def _counted(self) -> tuple[npt.NDArray[np.bool_], Floats]:
+        """Rows of the set's elements, each once, as the profile maps the types; minutes at one, in the usual."""
         words = load_profile("baltimore_311").values["element"]
         element = self.frame["srtype"].map(words)
+        terms = element_terms()
+        factor = element.map(lambda code: terms.get(code, terms["*"]).site_factor).to_numpy(np.float64)
         kept = element.isin(self.about.elements) if self.about.elements else pd.Series(True, self.frame.index)
-        return (kept & ~self.frame.duplicated()).to_numpy()
+        return (kept & ~self.frame.duplicated()).to_numpy(), factor
 
     def _ground(self) -> None:
         """Boundaries, people and streets of the city."""
@@ -197,8 +206,39 @@ class Files:
             raise InputError(f"The store knows of {late}, which is after {day}: this would be no forecast.")
         refresh_incidents(self.engine, self.territory_id)
 
-    def counts(self, city: deployments.City, resolution: int, low: str, high: str) -> Floats:
-        """Reports of the set by cell, opened on the days from ``low`` to before ``high``."""
+    def say_what_counts(self, until: str) -> None:
+        """Visits that tell the plans how the score counts: whatever is reported is there to be found.
+
+        The usual assumption, that half of it is, knows nothing of the score. A thousand visits of long
+        ago, each with a find, for each kind of what is expected, in a cell of each type of area.
+        """
+        with self.engine.begin() as conn:
+            if conn.scalar(
+                text("SELECT count(*) FROM visit WHERE territory_id = :t"), {"t": self.territory_id}
+            ):
+                return
+            types = types_of(conn, self.territory_id, pd.Timestamp(until).date())
+            fine = [
+                int(cells_of(*centres(types.cells[types.types == kind][:1]), CELL_RESOLUTION)[0])
+                for kind in range(len(TYPES))
+            ]
+            conn.execute(
+                text(
+                    """INSERT INTO visit (territory_id, target, visited_at, found, cell, digest)
+                       SELECT :t, target, timestamptz '2000-01-01', true, cell,
+                              row_number() OVER () FROM unnest(CAST(:targets AS text[])) target,
+                              unnest(CAST(:cells AS bigint[])) cell, generate_series(1, :visits)"""
+                ),
+                {"t": self.territory_id, "targets": ["new", "unvisited"], "cells": fine, "visits": VISITS},
+            )
+
+    def counts(self, cells: Ints, resolution: int, low: str, high: str, weigh: bool = False) -> Floats:
+        """Reports of the set by cell, opened on the days from ``low`` to before ``high``.
+
+        Parameters
+        ----------
+        weigh : each counts as the minutes it takes, in the usual ones.
+        """
         some = self.counted & (self.opened >= low).to_numpy() & (self.opened < high).to_numpy()
         lon, lat = (pd.to_numeric(self.frame.loc[some, c]).to_numpy() for c in ("longitude", "latitude"))
         with self.engine.connect() as conn:
@@ -209,9 +249,10 @@ class Files:
         for point in points:  # where a geocoder puts what it could not find
             real &= (np.abs(lon - point.lon) > 1e-6) | (np.abs(lat - point.lat) > 1e-6)
         found = cells_of(lon[real], lat[real], resolution)
-        at = np.minimum(np.searchsorted(city.cells, found), len(city.cells) - 1)
-        inside = city.cells[at] == found
-        return np.bincount(at[inside], minlength=len(city.cells)).astype(np.float64)
+        at = np.minimum(np.searchsorted(cells, found), len(cells) - 1)
+        inside = cells[at] == found
+        each = self.factor[some][real] if weigh else np.ones(int(real.sum()))
+        return np.bincount(at[inside], each[inside], minlength=len(cells))
 
 
 def driven_streets(folder: Path) -> gpd.GeoDataFrame:
@@ -232,11 +273,13 @@ def city_of(files: Files, resolution: int, day: str) -> deployments.City:
     district = joined.map({at: n for n, at in enumerate(shapes.index)}).fillna(-1).to_numpy(np.int64)
     metres = Ground(cells).metres
     empty = np.zeros(0)
+    past = files.counts(cells, resolution, "", day)
+    minutes = files.counts(cells, resolution, "", day, weigh=True)
     city = deployments.City(
         cells, metres[:, 0], metres[:, 1], areas_km2(cells), street_km(files.folder, cells, resolution),
+        (minutes + PRIOR_REPORTS * minutes.sum() / past.sum()) / (past + PRIOR_REPORTS),
         district, empty, empty,
     )  # fmt: skip
-    past = files.counts(city, resolution, "", day)
     bases = []
     for number in range(len(shapes)):
         own = np.flatnonzero(district == number)
@@ -282,10 +325,11 @@ def trial(files: Files, month: np.datetime64, crews: list[deployments.Crew], res
     begin, end = str(month.astype("M8[D]")), str((month + 1).astype("M8[D]"))
     last = str(month.astype("M8[D]") - 1)
     files.bring(last)
+    files.say_what_counts(last)
     city = city_of(files, resolution, begin)
-    truth = files.counts(city, resolution, begin, end)
-    past = files.counts(city, resolution, "", begin)
-    recent = files.counts(city, resolution, str((month - 1).astype("M8[D]")), begin)
+    truth = files.counts(city.cells, resolution, begin, end)
+    past = files.counts(city.cells, resolution, "", begin)
+    recent = files.counts(city.cells, resolution, str((month - 1).astype("M8[D]")), begin)
     # Rivals know the places and not the season: last month's number is what they expect in all.
     past = past * recent.sum() / past.sum()
     outcomes, plans = [], []
@@ -313,7 +357,8 @@ def planned(files: Files, last: str, crew: deployments.Crew, resolution: int) ->
     terms = CampaignTerms(
         days=crew.days, teams=crew.teams, hours=crew.hours,
         minutes_site=crew.minutes_site, minutes_km=crew.minutes_km, resolution=resolution,
-        weights=(("overdue", 0.0),),
+        weights=(("overdue", 0.0),), severity=tuple((code, 1.0) for code in files.about.elements),
+        one_municipality=False, areas=AREAS * crew.teams,
     )  # fmt: skip
     with files.engine.begin() as conn:
         return propose(conn, query, terms)
@@ -323,7 +368,7 @@ def of_plan(plan: CampaignPlan, city: deployments.City, crew: deployments.Crew) 
     """A plan's areas as teams: minutes of the sites and rounds of a cell, those at expected finds taken off,
     are the time that it searches there."""
     sent = []
-    drive = city.drive(crew) * 60
+    drive, inspect = city.drive(crew) * 60, city.inspect(crew) * 60
     for area in plan.areas:
         at = np.searchsorted(city.cells, from_text(list(area.cells)))
         place = {cell: number for number, cell in enumerate(area.cells)}
@@ -331,8 +376,9 @@ def of_plan(plan: CampaignPlan, city: deployments.City, crew: deployments.Crew) 
         for site in area.sites:
             # A round may find several; its chance is that of at least one.
             finds = -np.log1p(-min(site.chance, 1 - 1e-9)) if site.key.startswith("c") else site.chance
-            minutes[place[site.cell]] += site.minutes
-            search[place[site.cell]] += max(site.minutes - finds * crew.minutes_site, 0.0)
+            own = place[site.cell]
+            minutes[own] += site.minutes
+            search[own] += max(site.minutes - finds * inspect[at[own]], 0.0)
         used = search > 0
         days = crew.days * crew.teams / len(plan.areas)
         sent.append(deployments.Sent(at[used], search[used] / drive[at[used]], minutes[used] / 60, days))
