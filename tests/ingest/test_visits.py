@@ -14,8 +14,10 @@ from data import campaigns, quarantine, territories
 from data.visits import NewVisit, hit_rates_of, record_visit, visited_cells, visits_of
 from geo.errors import InputError
 from ingest.visits import ingest_visits
+from tests.campaign_sample import inspection
 from tests.data.plan_sample import small_plan
 from tests.data.reports_sample import make_sample
+from views.handouts import export_plan
 
 NOW = dt.datetime(2025, 8, 1, tzinfo=dt.UTC)
 
@@ -27,7 +29,7 @@ def engine(module_store: Any) -> Engine:
         make_sample(conn, rows=80)
         conn.execute(
             text("UPDATE territory SET study_area = ST_GeomFromText(:shape, 4326) WHERE code = 'east'"),
-            {"shape": "MULTIPOLYGON(((49 26,50 26,50 27,49 27,49 26)))"},
+            {"shape": "MULTIPOLYGON(((49 26,51 26,51 27,49 27,49 26)))"},
         )
     return module_store.engine
 
@@ -191,3 +193,27 @@ def test_a_visit_typed_in_twice_is_one_visit(engine: Engine, campaign: int) -> N
             record_visit(conn, place, wrong)
     for words in ("no time zone", "no site 'r99'", "no element 'X99'", "longitude and latitude"):
         assert words in str(caught.value)
+
+
+def test_a_filled_in_handout_loads_as_it_is(engine: Engine, tmp_path: Path) -> None:
+    """The workbook of a plan, in Arabic, two of its rows filled in as a spreadsheet program does."""
+    plan = inspection("east", size=2)
+    with engine.begin() as conn:
+        saved = campaigns.save(conn, plan, "B")
+    path = tmp_path / "handout.xlsx"
+    path.write_bytes(export_plan(plan, "xlsx", "ar", campaign=saved.id, version=1))
+    book = openpyxl.load_workbook(path)
+    sheet = next(one for one in book if any(cell.value == "وجدت مخالفة" for cell in one[1]))
+    at = {cell.value: cell.column for cell in sheet[1]}
+    keys = [sheet.cell(row, at["رمز الموقع"]).value for row in (2, 3)]
+    for row, answer in ((2, "نعم"), (3, "لا")):
+        sheet.cell(row, at["تاريخ الزيارة"]).value = dt.datetime(2025, 7, 3)
+        sheet.cell(row, at["وقت الزيارة"]).value = dt.time(9, row)
+        sheet.cell(row, at["وجدت مخالفة"]).value = answer
+    book.save(path)
+    result = _load(engine, path)
+    assert (result.read, result.accepted, result.quarantined) == (2, 2, 0), result.reasons
+    with engine.connect() as conn:
+        made = visits_of(conn, saved.id)
+    assert [(v.site, v.found) for v in made] == [(keys[0], True), (keys[1], False)]
+    assert made[0].visited_at == dt.datetime(2025, 7, 3, 6, 2, tzinfo=dt.UTC)
