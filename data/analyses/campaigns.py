@@ -24,9 +24,10 @@ from data.analyses.hits import hit_rates, types_of
 from data.analyses.kinds import kinds
 from data.analyses.rules import Rules, rules_of, told_clash
 from data.analyses.stakes import Stakes, stakes, weights
-from data.analyses.study import best_resolution
+from data.analyses.study import best_resolution, study_cells
 from data.analyses.targets import targets
 from data.analyses.terrain import Terrain, terrain
+from data.maps import COARSEST
 from data.plan import CampaignPlan, CampaignTerms, Name, PlannedArea, Proof, Rival, Said, WhatIf
 from data.query import ReportQuery, TerritoryFacts, territory_facts
 from geo.cells import from_text, resolutions
@@ -34,12 +35,14 @@ from geo.clashes import ClashError
 from geo.errors import InputError
 from geo.remarks import Named, Remark, Term, Value, caution, decided
 from geo.rivals import Days, rivals
+from geo.scale import width_m
 from geo.selection import Candidates, Choice, candidates, choose
 from geo.worth import DETOUR
 
 Floats = npt.NDArray[np.float64]
 Tick = Callable[[float], None]
 
+MOST_CELLS = 8_000  # of a study area from which areas are made, unless a resolution is asked for
 WHAT_IF = 0.2  # share of the teams more or fewer
 
 
@@ -105,14 +108,24 @@ def propose(
 
 
 def _resolution(conn: Connection, query: ReportQuery, terms: CampaignTerms) -> tuple[int, list[Remark]]:
-    """Of the cells: the one asked for, that of the pinned areas, or the one that suits the reports."""
+    """Of the cells: the one asked for, that of the pinned areas, or the one that suits the reports.
+
+    Coarser than for a map, where that has many cells: an area of hundreds of tiny cells is no
+    better to work, its rounds are told cell by cell, and shapes are harder to find.
+    """
     if terms.resolution is not None:
         return terms.resolution, []
     pinned = [cell for area in terms.pinned for cell in area]
     if pinned:
         return int(resolutions(from_text(pinned)).max()), []
     found = best_resolution(conn, query)
-    return found.resolution, [r for r in found.remarks if r.code in ("scale_chosen", "scale_few_reports")]
+    resolution = found.resolution
+    while resolution > COARSEST and len(study_cells(conn, query, resolution)[0]) > MOST_CELLS:
+        resolution -= 1
+    if resolution < found.resolution:
+        cells, metres = len(study_cells(conn, query, resolution)[0]), round(width_m(resolution), -1)
+        return resolution, [decided("campaign_scale", resolution=resolution, metres=metres, cells=cells)]
+    return resolution, [r for r in found.remarks if r.code in ("scale_chosen", "scale_few_reports")]
 
 
 def _told_ground(ground: Terrain, terms: CampaignTerms) -> list[Remark]:
