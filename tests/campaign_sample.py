@@ -24,14 +24,15 @@ from data.plan import (
     Site,
     Stretch,
     Target,
+    WorkDay,
 )
 
 HOSTILE = '<img src=x onerror="window.hit=1">&"\''
 FORMULA = '=HYPERLINK("http://x","y")'
 _ELEMENTS = (
-    ("R04", Name("الحفر في الطرق", "Potholes")),
-    ("C01", Name("تراكم النفايات", "Piles of waste")),
-    ("B03", Name("الكتابة المشوهة للجدران", "Graffiti")),
+    ("R04", Name("حفر الشوارع", "Street excavations & potholes")),
+    ("C01", Name("الحواجز الخرسانية", "Concrete barriers")),
+    ("B03", Name("الكتابة المشوهة للجدران والدهان", "Graffiti & defaced paintwork")),
 )
 _KINDS: tuple[Target, ...] = ("overdue", "chronic", "overdue", "open", "unvisited")
 
@@ -173,3 +174,23 @@ def axes(territory: str = "town") -> CampaignPlan:
         resolution=0,
         remarks=(),
     )
+
+
+def with_days(plan: CampaignPlan, a_day: int = 7) -> CampaignPlan:
+    """The plan with day plans by hand: so many sites a day, the last two of an area left without one."""
+    areas = []
+    for team, area in enumerate(plan.areas, 1):
+        turn = [
+            dataclasses.replace(site, day=i // a_day + 1, order=i % a_day + 1, arrive=5.0 + 25 * (i % a_day))
+            if i < min(len(area.sites) - 2, a_day * plan.terms.days)  # type: ignore[union-attr]
+            else site
+            for i, site in enumerate(area.sites)
+        ]
+        counts = [sum(s.day == day for s in turn) for day in range(1, 10)]
+        days = tuple(
+            WorkDay(day, count, 4.5, 25 * count / 60, 25.0 * count)
+            for day, count in enumerate(counts, 1)
+            if count
+        )
+        areas.append(dataclasses.replace(area, sites=tuple(turn), team=team, days=days))
+    return dataclasses.replace(plan, areas=tuple(areas))

@@ -179,7 +179,7 @@ class _Page:
         rows = tuple(
             (
                 str(area.number),
-                self._where(area),
+                self._pick(area.municipality) or words("card.unknown"),
                 "" if area.team is None else str(area.team),
                 self._dates(area),
                 number(len(area.sites)),
@@ -363,9 +363,6 @@ class _Page:
 
     def _pick(self, name: Name) -> str:
         return self.words.pick(name.ar, name.en) if name.ar or name.en else ""
-
-    def _where(self, area: PlannedArea) -> str:
-        return self._pick(area.municipality) or self.words("card.unknown")
 
     def _parts(self, parts: tuple[Part, ...], family: str) -> Grid:
         words = self.words
