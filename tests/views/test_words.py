@@ -20,7 +20,8 @@ from geo.roads import CLASSES
 from layers import workorder
 from layers.palettes import PALETTES
 from views import campaigns, compare, filters, handouts, methods, navigation, orders
-from views.studio import areacards, codes, drawing, handout, proof, results, saved, visits
+from views.handouts import FORMS
+from views.studio import areacards, codes, drawing, proof, results, saved, visits
 from views.words import LANGUAGES, Words, catalogue, number, plural_category, short
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -64,8 +65,8 @@ FAMILIES = {
     "weekend": list(codes.WEEKENDS),
     "state": list(STATUSES),
     "step": [status for status in STATUSES if status != "proposed"],
-    "handout": list(handout.FORMATS),
-    "handouthelp": list(handout.FORMATS),
+    "handout": list(FORMS),
+    "handouthelp": list(FORMS),
     "sitehead": list(areacards.SITE_HEADS),
     "axishead": list(areacards.AXIS_HEADS),
     "ratehead": list(proof.RATE_HEADS),

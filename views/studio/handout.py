@@ -1,7 +1,7 @@
 """What teams are given: a work order to print, sheets, map layers and tracks for navigation.
 
 A file is made when its button is pressed, from the plan that is shown and in the reader's
-language; pressing it runs nothing else.
+language; pressing it runs nothing else. ``views/handouts.py`` makes the files.
 """
 
 from __future__ import annotations
@@ -14,31 +14,27 @@ from data.backdrops import backdrop
 from data.database import connection
 from data.plan import CampaignPlan
 from views import cards
-from views.handouts import export_plan
+from views.handouts import FORMS, export_plan
 from views.words import Words
 
-FORMATS = {
-    "html": "text/html",
-    "xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
-    "geojson": "application/geo+json",
-    "gpkg": "application/geopackage+sqlite3",
-    "gpx": "application/gpx+xml",
-}
+ROUNDS = ("gpx", "zip")  # forms that hold the rounds of teams
 
 
 def draw(
     words: Words, plan: CampaignPlan, title: str, campaign: int | None = None, version: int | None = None
 ) -> None:
-    """One button a format, each with a line on what it is for; a saved plan's number is in every file."""
+    """One button a form, each with a line on what it is for."""
+    days = bool(plan.areas) and all(area.team is not None for area in plan.areas)
+    forms = [form for form in FORMS if form not in ROUNDS or (form == "gpx" and plan.areas) or days]
     with st.container(border=True, key="rasd_handout"):
         st.html(cards.title(words("handout.title")) + cards.note(words("handout.note")))
         with st.container(horizontal=True):
-            for form in FORMATS:
+            for form in forms:
                 st.download_button(
                     words(f"handout.{form}"),
                     functools.partial(make, plan, form, words.language, title, campaign, version),
-                    file_name=f"rasd_{plan.territory}_{plan.kind}_{words.language}.{form}",
-                    mime=FORMATS[form],
+                    file_name=name(plan, form, words.language, campaign),
+                    mime=FORMS[form],
                     on_click="ignore",
                     key=f"handout_{form}",
                     help=words(f"handouthelp.{form}"),
@@ -46,17 +42,18 @@ def draw(
                 )
 
 
+def name(plan: CampaignPlan, form: str, language: str, campaign: int | None) -> str:
+    """The file's name."""
+    number = f"_{campaign}" if campaign is not None else ""
+    return f"rasd_{plan.territory}_{plan.kind}{number}_{language}.{form}"
+
+
 def make(
-    plan: CampaignPlan,
-    form: str,
-    language: str,
-    title: str,
-    campaign: int | None = None,
-    version: int | None = None,
+    plan: CampaignPlan, form: str, language: str, title: str, campaign: int | None, version: int | None
 ) -> bytes:
-    """The file's content."""
+    """The file's content; a work order has the roads that are loaded behind its maps."""
     roads = None
-    if form == "html":
+    if form in ("html", "zip"):
         with connection() as conn:
             roads = backdrop(conn, plan)
     return export_plan(plan, form, language, title=title, campaign=campaign, version=version, roads=roads)

@@ -183,7 +183,7 @@ def _plan(setting: Setting, kept: Saved, tab: str) -> None:
         elif tab == "proof":
             proof.draw(words, setting.version, setting.territory_id, plan)
         elif tab == "handout":
-            handout.draw(words, plan, kept.title)
+            handout.draw(words, plan, kept.title, kept.id, kept.version)
         elif tab == "visits":
             visits.draw(setting, kept)
         elif tab == "effect":
