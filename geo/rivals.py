@@ -244,22 +244,35 @@ def top_cells(crew: Crew, counts: npt.ArrayLike, teams: int) -> Spent:
 
 
 def by_share(crew: Crew, counts: npt.ArrayLike, group: Ints, teams: int) -> Spent:
-    """Hours by each group's share of all reports; in each group, its cells with most reports."""
+    """Hours by each group's share of all reports; in each group, its cells with most reports.
+
+    Each group is worked from its own base. Where there are more groups than teams, a team moves
+    on from group to group, once, and its hours are shorter by that way.
+    """
     amount = np.asarray(counts, np.float64)
     total = float(amount.sum())
+    groups = [one for one in np.unique(group).tolist() if amount[group == one].sum() > 0]
+    if not groups:
+        return Spent((), (), np.zeros(0))
+    inside = [np.flatnonzero((group == one) & (amount > 0)) for one in groups]
+    share = np.array([teams * float(amount[cells].sum()) / total for cells in inside])
+    lon, lat = (np.array([np.average(p[c], weights=amount[c]) for c in inside]) for p in (crew.lon, crew.lat))
+    full = crew.days.hours if crew.days else float(crew.capacity.max())
+    for team in _shared(np.arange(len(groups)), lon, lat, share, teams):
+        if len(team) > 1:
+            apart = distances(lon[team], lat[team])
+            order = tour(apart)
+            moving = float(apart[order[:-1], order[1:]].sum()) * crew.hours_m
+            share[team] *= max(0.0, 1 - moving / (full * float(share[team].sum())))
     found = []
-    for one in np.unique(group).tolist() if total > 0 else ():
-        order = np.flatnonzero((group == one) & (amount > 0))
-        share = teams * float(amount[order].sum()) / total
-        if share <= 0:
-            continue
-        tours = max(1, int(np.ceil(share - 1e-9)))
-        order = order[np.argsort(-amount[order], kind="stable")]
-        found.append(_scattered(crew, order, np.full(tours, share / tours)))
+    for cells, part in zip(inside, share.tolist(), strict=True):
+        tours = max(1, int(np.ceil(part - 1e-9)))
+        order = cells[np.argsort(-amount[cells], kind="stable")]
+        found.append(_scattered(crew, order, np.full(tours, part / tours)))
     return Spent(
         tuple(s for one in found for s in one.sets),
         tuple(p for one in found for p in one.parts),
-        np.concatenate([one.way for one in found]) if found else np.zeros(0),
+        np.concatenate([one.way for one in found]),
     )
 
 

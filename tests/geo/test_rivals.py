@@ -90,6 +90,17 @@ def test_hours_go_by_share_of_reports_and_no_step_is_done_twice(line):
         assert one.hours <= 32 + 1e-9
 
 
+def test_a_team_that_moves_on_to_another_municipality_pays_for_the_way(line):
+    n = len(line.cells)
+    east = np.argsort(np.argsort(centre_lon(line)))
+    counts, group = np.where((east < 5) | (east >= n - 5), 1.0, 0.0), (east >= n // 2).astype(np.int64)
+    crew = Crew(line, np.full(n, 8.0), HOUR_M)
+    alone, moving = by_share(crew, counts, group, 2), by_share(crew, counts, group, 1)
+    assert alone.hours == pytest.approx(16.0)
+    middles = [np.array([p[counts * (group == g) > 0].mean() for g in (0, 1)]) for p in (crew.lon, crew.lat)]
+    assert moving.hours == pytest.approx(8.0 - distances(*middles)[0, 1] * HOUR_M, rel=1e-6)
+
+
 def test_without_reports_the_rivals_find_nothing(line):
     n = len(line.cells)
     crew = Crew(line, np.full(n, 8.0), HOUR_M)
