@@ -135,8 +135,6 @@ class _Page:
     def __init__(self, plan: CampaignPlan, words: Words, backdrop: Backdrop, starts: int | None) -> None:
         self.plan, self.words, self.backdrop, self.starts = plan, words, backdrop, starts
 
-    # ---- the first page ----
-
     def first(self) -> _First:
         if isinstance(self.plan.terms, AxisTerms):
             return _First(self.facts(), self.stretch_map(), self.stretch_tables())
@@ -194,8 +192,6 @@ class _Page:
     def overview(self) -> Markup:
         shapes = tuple((outline(area), str(area.number)) for area in self.plan.areas)
         return self._drawn(Picture(shapes, backdrop=self.backdrop), "first", self.words("order.list"))
-
-    # ---- an area ----
 
     def area(self, area: PlannedArea) -> Area:
         words = self.words
@@ -301,8 +297,6 @@ class _Page:
             bring=words("order.comma").join(f"{self._material(c)}: {n:g}" for c, n in site.material),
         )
 
-    # ---- axes ----
-
     def axes_facts(self, terms: AxisTerms) -> tuple[Fact, ...]:
         words = self.words
         chosen = [s for s in self.plan.stretches if s.chosen]
@@ -342,8 +336,6 @@ class _Page:
         )
         grid = Grid(self._heads(STRETCH_HEADS), rows, wide=1)
         return ((words("order.stretch_list"), grid),) if rows else ()
-
-    # ---- pieces ----
 
     def _drawn(self, picture: Picture, size: str, title: str) -> Markup:
         return drawn(
