@@ -62,8 +62,10 @@ def list_command(territory: TerritoryOption = None, as_json: Json = False) -> No
     if not found:
         say("No campaign has been saved yet.")
         return
+    whole = {name: Column(name, no_wrap=True) for name in ("no.", "kind", "status", "visits", "found")}
     table = Table(
-        "no.", "kind", Column("title", overflow="fold"), "status", "version", "areas", "expected", "visits", "found"
+        whole["no."], whole["kind"], Column("title", overflow="fold"), whole["status"], "areas", "finds",
+        whole["visits"], whole["found"],
     )  # fmt: skip
     for one in found:
         table.add_row(
@@ -71,7 +73,6 @@ def list_command(territory: TerritoryOption = None, as_json: Json = False) -> No
             one.kind,
             escape(one.title),
             one.status,
-            str(one.version),
             str(one.areas),
             short(one.finds),
             f"{one.visits:,}",
