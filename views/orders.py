@@ -110,6 +110,11 @@ def _identity(plan: CampaignPlan, stamp: Stamp, words: Words) -> list[str]:
     return [*found, words("order.data_version", n=plan.data_version)]
 
 
+def _apart(text: str) -> str:
+    """A text of a source between Unicode's isolates: it may run in the other direction."""
+    return f"\u2068{text}\u2069"
+
+
 def _starts(text: str | None) -> int | None:
     """Minutes after midnight. Raises InputError for what is no time of day."""
     if text is None:
@@ -230,7 +235,7 @@ class _Page:
             Fact(
                 words("order.team"),
                 str(area.team or "–"),
-                words("order.base_is", name=f"\u2068{area.base.name}\u2069")
+                words("order.base_is", name=_apart(area.base.name))
                 if area.base
                 else words("order.base_none"),
             ),
@@ -282,10 +287,9 @@ class _Page:
         if site.target in ("new", "unvisited"):
             notes.append(words("order.patrol", n=number(site.minutes)))
         lines = [" · ".join(notes)]
-        known = [words("order.reference", text=site.reference)] if site.reference else []
+        known = [words("order.reference", text=_apart(site.reference))] if site.reference else []
         if site.quantity is not None:
-            # A unit comes as its source writes it, perhaps in the other direction: it is set apart.
-            known.append(words("order.quantity", n=short(site.quantity), unit=f"\u2068{site.unit}\u2069"))
+            known.append(words("order.quantity", n=short(site.quantity), unit=_apart(site.unit)))
         lines += [" · ".join(known)] if known else []
         return Stop(
             number=str(site.order) if numbered else "",
