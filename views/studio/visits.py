@@ -125,7 +125,7 @@ def _form(setting: Setting, kept: Saved) -> None:
         elements = {"": words("visit.as_planned")} | dict(setting.options.elements)
         element = st.selectbox(words("visit.element"), list(elements), format_func=elements.__getitem__)
         treated = st.checkbox(words("visit.was_treated"))
-        team = st.text_input(words("visit.team"), max_chars=200)
+        team = st.text_input(words("visit.team"), max_chars=200, key="visit_team")
         photo = st.text_input(words("visit.photo"), max_chars=200, help=words("visit.photo_help"))
         said = st.text_area(words("visit.note"), max_chars=2000, height=70)
         sent = st.form_submit_button(words("visit.send"), type="primary")
