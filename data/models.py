@@ -527,7 +527,7 @@ class CampaignVersion(Base):
 
 
 class CampaignEvent(Base):
-    """Append-only course of a plan: which status from when, and by whom."""
+    """Append-only course of a plan: which status from when, and why."""
 
     __tablename__ = "campaign_event"
     campaign_id: Mapped[int] = mapped_column(ForeignKey("campaign.id"), primary_key=True)
