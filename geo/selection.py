@@ -32,6 +32,8 @@ GAP = 0.002  # below which branching ends; 0 where every area is a candidate
 #: How an area is grown: times its price per hour, reach and roundness (``Grower.grow``).
 TRIES = ((1.0, 1.0, 0.3), (0.8, 0.0, 0.3), (1.0, 3.0, 0.15), (1.4, 1.0, 0.3), (0.6, 3.0, 0.3))
 
+FILL = (1.0, 0.7, 0.4, 0.1)  # times the price of the free bound at which areas are grown in what others leave
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Candidates:
@@ -242,7 +244,8 @@ def _try(grower: Grower, pool: _Pool, start: list[int], price: float, keep: froz
 def _generate(field: Field, grower: Grower, pool: _Pool, price: float, say: Tick) -> None:
     """Grow where the relaxed programme is short of areas, until that brings nothing more.
 
-    Then the areas of a good choice are grown anew, each where the others leave it room.
+    Then the areas of a good choice are grown anew, each where the others leave it room, and where
+    they are fewer than the teams, further ones in what they leave.
     """
     rules = rules_of(field)
     before = -np.inf
@@ -260,6 +263,8 @@ def _generate(field: Field, grower: Grower, pool: _Pool, price: float, say: Tick
         seeds = list(dict.fromkeys((*sorted(keep), *seeds)))
         if not sum(_try(grower, pool, [s], price, keep if s in keep else frozenset()) for s in seeds):
             break
+    for times in FILL:
+        _fill(field, grower, pool, (), price * times)
     known = -np.inf
     for turn in range(PASSES):
         say(0.8 + 0.2 * turn / PASSES)
@@ -279,7 +284,34 @@ def _generate(field: Field, grower: Grower, pool: _Pool, price: float, say: Tick
             worth[patch.members] = grower.around(price)[patch.members] + 1e-12
             for seed in spaced(worth, field.near, 2, AGAIN).tolist():
                 _try(grower, pool, [seed], price, frozenset())
+        for times in FILL:
+            _fill(field, grower, pool, chosen, price * times)
     grower.costs(np.zeros(len(field.effort.cells)))
+
+
+def _fill(field: Field, grower: Grower, pool: _Pool, chosen: Sequence[Patch], price: float) -> None:
+    """Areas in what a choice leaves, one after the other, until there are as many as asked for.
+
+    Where hours are many for the ground, areas that are each the best they can be overlap, and no
+    two can be chosen. So these are left as they grew: worked as thoroughly as the price of the free
+    bound asks, and not spread over the best of what lies around.
+    """
+    dual = np.zeros(len(field.effort.cells))
+    for patch in chosen:
+        dual[patch.members] = BLOCKED
+    for _ in range(field.limits.areas - len(chosen)):
+        grower.costs(dual)
+        best: Patch | None = None
+        for seed in spaced(grower.around(price), field.near, 2, AGAIN).tolist():
+            for _, reach, round_ in TRIES[::2]:
+                shape = grower.grow([seed], price, reach, round_)
+                made = None if shape is None else field.patch(shape.array)
+                if made is not None and not dual[made.members].any():
+                    best = made if best is None or made.value > best.value else best
+        if best is None:
+            return
+        pool.add(best)
+        dual[best.members] = BLOCKED
 
 
 def choose(
