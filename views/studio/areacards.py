@@ -77,11 +77,11 @@ def _amount(value: float) -> str:
 
 
 def _numbers(words: Words, area: PlannedArea) -> str:
-    used = words("studio.of_hours", n=number(area.capacity))
+    used = words("studio.of_hours", n=_amount(area.capacity))
     return _facts(
         [
-            (words("studio.finds"), number(area.finds), interval(words, area.low, area.high)),
-            (words("studio.hours"), number(area.hours), used),
+            (words("studio.finds"), _amount(area.finds), interval(words, area.low, area.high)),
+            (words("studio.hours"), _amount(area.hours), used),
             (words("studio.size"), words("units.km2", km2=short(area.km2)), ""),
         ]
     )
@@ -196,7 +196,7 @@ def ranked(words: Words, plan: CampaignPlan) -> str:
     lines = "".join(
         f'<button class="rd-row" type="button" data-rasd="outline" data-id="{area.number}">'
         f"<i>{area.number}</i><span><bdi>{esc(named(words, area.municipality))}</bdi></span>"
-        f"<b>{number(area.finds)}</b><em><bdi>{esc(_beside(words, area))}</bdi></em>{bar(area.finds / top)}</button>"
+        f"<b>{_amount(area.finds)}</b><em><bdi>{esc(_beside(words, area))}</bdi></em>{bar(area.finds / top)}</button>"
         for area in plan.areas
     )
     heading = title(words("studio.areas_title"))
@@ -204,7 +204,7 @@ def ranked(words: Words, plan: CampaignPlan) -> str:
 
 
 def _beside(words: Words, area: PlannedArea) -> str:
-    hours = words("studio.hours_short", n=number(area.hours))
+    hours = words("studio.hours_short", n=_amount(area.hours))
     where = place(words, area)
     return f"{where} · {hours}" if where else hours
 

@@ -176,8 +176,9 @@ def stretches(words: Words, plan: CampaignPlan) -> TrackLayer | None:
     if not plan.stretches:
         return None
     tracks = []
+    after = {s.key for s in sorted((s for s in plan.stretches if not s.chosen), key=lambda s: s.rank)[:NEXT]}
     for stretch in reversed(plan.stretches):
-        kind = 0 if stretch.chosen else 1 if stretch.rank <= NEXT else 2
+        kind = 0 if stretch.chosen else 1 if stretch.key in after else 2
         parts = tuple(part for part in stretch.line if len(part) > 1)
         if not parts:
             continue

@@ -69,7 +69,9 @@ def change(words: Words, one: Estimate) -> str:
 
 
 def _signed(ratio: float) -> str:
-    if not math.isfinite(ratio):
+    if math.isnan(ratio):
+        return "–"
+    if math.isinf(ratio):
         return "∞"
     value = 100 * (ratio - 1)
     sign = "+" if value >= 0 else "\u2212"
@@ -84,12 +86,21 @@ def figures(words: Words, found: Effect) -> str:
         (words("effect3.spill"), found.spill),
     ]
     body = "".join(
-        f'<div class="rd-kpi"><span>{esc(label)}</span><b><bdi dir="ltr">{esc(change(words, one))}</bdi></b>'
-        f"<small>{esc(words('effect3.counts', observed=number(one.observed), expected=number(one.expected, 1)))}</small></div>"
+        f'<div class="rd-kpi"><span>{esc(label)}</span><b><bdi dir="ltr">{esc(_signed(one.ratio))}</bdi></b>'
+        f"<small><bdi>{esc(_between(words, one))}</bdi><br>{esc(_counts(words, one))}</small></div>"
         for label, one in rows
         if one is not None
     )
     return f'<div class="rd-kpis">{body}</div>'
+
+
+def _between(words: Words, one: Estimate) -> str:
+    level = number(100 * one.level)
+    return words("effect3.between", level=level, low=_signed(one.low), high=_signed(one.high))
+
+
+def _counts(words: Words, one: Estimate) -> str:
+    return words("effect3.counts", observed=number(one.observed), expected=number(one.expected, 1))
 
 
 def placebo(words: Words, found: Effect) -> str:
@@ -134,7 +145,9 @@ def _chart(words: Words, found: Effect) -> None:
             x=x,
             y=alt.Y("reports:Q", axis=y),
             color=colour,
-            strokeDash=alt.StrokeDash("what:N", legend=None),
+            strokeDash=alt.StrokeDash(
+                "what:N", scale=alt.Scale(domain=list(names.values()), range=[[1, 0], [5, 4]]), legend=None
+            ),
             tooltip=[
                 alt.Tooltip("start:T", title=words("effect3.from"), format="%Y-%m-%d"),
                 alt.Tooltip("what:N", title=""),
