@@ -97,6 +97,12 @@ def test_there_are_as_many_areas_as_teams_unless_something_else_is_said() -> Non
     assert read.areas == 9
 
 
+def test_a_name_in_a_widgets_label_is_no_markdown() -> None:
+    assert inputs.plain("![x](https://e.example/) البلدية 1") == (
+        r"\!\[x\]\(https\:\/\/e\.example\/\) البلدية 1"
+    )
+
+
 @pytest.mark.parametrize(
     ("last", "today", "day"),
     [

@@ -8,6 +8,7 @@ same way as a kept scenario, so that a link and a click cannot mean different te
 from __future__ import annotations
 
 import datetime as dt
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -105,6 +106,11 @@ def draw(words: Words, kind: Kind, offered: Options) -> Terms:
     for name in ("pin", "out", "incl", "bases"):
         state.text(key(kind, name))
     return codes.read(kind, bound(kind))
+
+
+def plain(text: str) -> str:
+    """A name for a widget's label, which Streamlit reads as Markdown: with every sign as it is."""
+    return re.sub(r"([^\w\s])", r"\\\1", text)
 
 
 def told(words: Words, terms: Terms) -> str:
@@ -243,7 +249,12 @@ def _severity(words: Words, kind: Kind, offered: Options) -> None:
             # Always written: a weight that equals the usual one is still the reader's own.
             state.decimal(own, usual.severity(code), *codes.WEIGHT[1:], always=True)
             st.number_input(
-                offered.elements[code], *codes.WEIGHT[1:], step=0.1, format="%.2f", key=own, width=WIDTH
+                plain(offered.elements[code]),
+                *codes.WEIGHT[1:],
+                step=0.1,
+                format="%.2f",
+                key=own,
+                width=WIDTH,
             )
 
 
@@ -282,7 +293,7 @@ def _least(words: Words, kind: Kind, municipalities: Mapping[int, str]) -> None:
             own = key(kind, f"ls_{area}")
             state.whole(own, *codes.SHARE, always=True)
             st.number_input(
-                words("terms.share_of", name=municipalities[area]),
+                words("terms.share_of", name=plain(municipalities[area])),
                 *codes.SHARE[1:],
                 step=5,
                 key=own,
