@@ -26,6 +26,7 @@ from commands.questions import (
 )
 from data.analyses.campaigns import propose, remark_of
 from data.analyses.rules import CampaignClash
+from data.analyses.scenarios import total_finds
 from data.plan import AxisTerms, Base, CampaignPlan, CampaignTerms
 from data.query import ReportQuery
 from data.summaries import choices
@@ -65,7 +66,7 @@ def propose_command(
     hours: Annotated[float | None, _number("--hours", "Hours of work a day; 6.")] = None,
     minutes_site: Annotated[float | None, _number("--minutes-site", "Minutes at a site; 12.")] = None,
     minutes_km: Annotated[float | None, _number("--minutes-km", "Minutes a km between sites; 2.5.")] = None,
-    areas: Annotated[int | None, _number("--areas", "Areas; one a team.")] = None,
+    areas: Annotated[int | None, _number("--areas", "Areas; one for each team and week.")] = None,
     most_km2: Annotated[float | None, _number("--most-km2", "No area is larger than so many km².")] = None,
     volunteers: Annotated[int | None, _number("--volunteers", "People in a team of volunteers; 1.")] = None,
     weight: Annotated[
@@ -244,7 +245,11 @@ def tell(plan: CampaignPlan) -> None:
     if isinstance(terms, AxisTerms):
         raise AssertionError("a plan of areas was expected")
     words = Words("en")
-    said = f"{len(plan.areas)} areas, {plan.finds:,.0f} finds expected in {plan.hours:,.0f} hours of work"
+    known = total_finds(plan)
+    said = (
+        f"{len(plan.areas)} areas, {plan.finds:,.0f} finds expected (80 %: {known.low:,.0f} to {known.high:,.0f})"
+        f" in {plan.hours:,.0f} hours of work"
+    )
     say(f"{said}, from {terms.start} in {terms.days} working days.", style="bold")
     table = Table("no.", "municipality", "km²", "hours", "finds", "80 %", "driven by", "most of")
     for area in plan.areas:

@@ -21,6 +21,8 @@ Kind = Literal["inspection", "community", "axes"]
 #: ``open`` are reports within their limit: for volunteers, or where they are given a weight.
 TARGETS = ("overdue", "open", "chronic", "new", "unvisited")
 Target = Literal["overdue", "open", "chronic", "new", "unvisited"]
+WEEK = 5  # working days
+MOST_AREAS = 200
 FORMAT = 1  # of the document; count up when its meaning changes
 
 
@@ -43,7 +45,8 @@ class CampaignTerms:
     start, days : first day, and working days from then on.
     teams : people who work together count as one team. hours : of work a day, breaks left out.
     minutes_site : at an inspected site. minutes_km : between sites.
-    areas : how many to propose; None gives each team one.
+    areas : how many to propose; None gives each team one for each of its weeks of five days,
+        for an area that is worked longer runs into its lesser places.
     most_km2 : no area is larger; None leaves it to the hours.
     weights : (target, weight) of each kind of target; one that is missing weighs what
         ``data/reference/campaign_targets.csv`` says.
@@ -97,7 +100,7 @@ class CampaignTerms:
             ("hours", self.hours, 0.5, 24),
             ("minutes_site", self.minutes_site, 0.5, 480),
             ("minutes_km", self.minutes_km, 0.1, 120),
-            ("areas", 1 if self.areas is None else self.areas, 1, 200),
+            ("areas", 1 if self.areas is None else self.areas, 1, MOST_AREAS),
             ("most_km2", 1 if self.most_km2 is None else self.most_km2, 1e-4, 1e6),
             ("since_visit", self.since_visit, 0, 3660),
             ("volunteers", self.volunteers, 1, 10_000),
@@ -117,6 +120,11 @@ class CampaignTerms:
     def weight(self, target: str, usual: float = 1.0) -> float:
         """The weight of a kind of target, ``usual`` where the terms say nothing of it."""
         return dict(self.weights).get(target, usual)  # type: ignore[call-overload]
+
+    @property
+    def number_of_areas(self) -> int:
+        """Areas that are asked for: the number given, else one for each team and week."""
+        return self.areas or min(self.teams * -(-self.days // WEEK), MOST_AREAS)
 
     @property
     def team_hours(self) -> float:
@@ -413,6 +421,7 @@ class CampaignPlan:
     resolution : of the cells; 0 for axes.
     areas : of an inspection or community campaign; ``stretches`` : of axes, ranked.
     simulated : made on simulated reports; said on every hand-out.
+    low, high : 80 % interval of the finds of all areas together; None where it was not drawn.
     """
 
     kind: Kind
@@ -426,6 +435,8 @@ class CampaignPlan:
     areas: tuple[PlannedArea, ...] = ()
     stretches: tuple[Stretch, ...] = ()
     runs: tuple[Run, ...] = ()
+    low: float | None = None
+    high: float | None = None
     rivals: tuple[Rival, ...] = ()
     proof: Proof | None = None
     what_if: tuple[WhatIf, ...] = ()

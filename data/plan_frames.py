@@ -147,7 +147,8 @@ def only_areas(plan: CampaignPlan, numbers: Iterable[int]) -> CampaignPlan:
     if missing:
         have = ", ".join(str(area.number) for area in plan.areas) or "none"
         raise InputError(f"The plan has no area {', '.join(map(str, missing))}; its areas are: {have}.")
-    return dataclasses.replace(plan, areas=tuple(a for a in plan.areas if a.number in wanted))
+    areas = tuple(a for a in plan.areas if a.number in wanted)
+    return dataclasses.replace(plan, areas=areas, low=None, high=None)
 
 
 def layers(plan: CampaignPlan, campaign: int | None = None, version: int | None = None) -> list[Layer]:

@@ -35,15 +35,12 @@ class Spread:
 
     Attributes
     ----------
-    a, b : (g,) of the Beta distribution of each group's rate.
     group, pace, share : (m,) of each known place: its group, its pace (see ``paced``), and
         how much of it is reached.
     round_group, round_finds : (c,) of each round: its group, and finds at a rate of 1.
     dispersion : variance of a round's number = mean + dispersion · mean².
     """
 
-    a: Floats
-    b: Floats
     group: Ints
     pace: Floats
     share: Floats
@@ -52,9 +49,14 @@ class Spread:
     dispersion: float
 
 
-def draws(spread: Spread, rng: np.random.Generator, number: int = DRAWS) -> Ints:
-    """Total finds, (number,)."""
-    rate = rng.beta(spread.a, spread.b, size=(number, len(spread.a)))
+def rates(a: Floats, b: Floats, rng: np.random.Generator, number: int = DRAWS) -> Floats:
+    """Hit rates of each group (g,), (number, g): draw them once for areas whose finds are added up."""
+    return rng.beta(a, b, size=(number, len(a)))
+
+
+def draws(spread: Spread, rate: Floats, rng: np.random.Generator) -> Ints:
+    """Total finds, (number,), one for each row of ``rate`` (number, g)."""
+    number = len(rate)
     total = np.zeros(number, dtype=np.int64)
     step = max(1, _BLOCK // max(number, 1))
     for low in range(0, len(spread.group), step):

@@ -104,7 +104,9 @@ def propose(
     told(1.0)
     if len(areas) < rules.limits.areas:
         said.append(caution("campaign_fewer_areas", areas=len(areas), asked=rules.limits.areas))
-    return _plan(facts, query, terms, resolution, areas, others, _proof(choice), what_if, (*remarks, *said))
+    plan = _plan(facts, query, terms, resolution, areas, others, _proof(choice), what_if, (*remarks, *said))
+    low, high = explain.interval()
+    return dataclasses.replace(plan, low=low, high=high)
 
 
 def _resolution(conn: Connection, query: ReportQuery, terms: CampaignTerms) -> tuple[int, list[Remark]]:
@@ -305,4 +307,4 @@ def remark_of(one: Said) -> Remark:
 
 def areas_per_team(terms: CampaignTerms) -> int:
     """Areas that one team works, one after the other."""
-    return math.ceil((terms.areas or terms.teams) / terms.teams)
+    return math.ceil(terms.number_of_areas / terms.teams)

@@ -27,6 +27,7 @@ from geo.hitrates import TYPES, HitRates
 from geo.patches import Patch
 from geo.worth import ROUND, searched
 from geo.yields import Spread, draws, interval
+from geo.yields import rates as draw_rates
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -100,12 +101,21 @@ class Explainer:
         value, finds = float(effort.step_value.sum()), float(stakes.worth.finds.sum())
         self.usual_weight = value / finds if finds > 0 else 1.0
         self.texts = np.array(to_text(ground.cells), dtype=object)
+        groups = [rates.of(target, name) for target in TARGETS for name in TYPES]
+        # One set of rates for all areas: a rate that is wrong is wrong in each of them.
+        self.rate = draw_rates(
+            np.array([one.a for one in groups]),
+            np.array([one.b for one in groups]),
+            np.random.default_rng(terms.seed),
+        )
+        self.total = np.zeros(len(self.rate), dtype=np.int64)
 
     def area(self, number: int, patch: Patch) -> PlannedArea:
         """One area of the plan, numbered from 1."""
         ground, members = self.ground, patch.members
         work = work_of(self.stakes, patch)
-        totals = draws(self._spread(work), np.random.default_rng([self.terms.seed, number]))
+        totals = draws(self._spread(work), self.rate, np.random.default_rng([self.terms.seed, number]))
+        self.total += totals
         low, high = interval(totals)
         finds = float(work.finds.sum())
         growth = self._growth(members)
@@ -136,6 +146,10 @@ class Explainer:
             pinned=patch.pinned,
             material=_summed(sites),
         )
+
+    def interval(self) -> tuple[float, float]:
+        """80 % interval of the finds of all areas that were explained so far."""
+        return interval(self.total)
 
     # ---- finds ----
 
@@ -204,10 +218,7 @@ class Explainer:
             number, weights=(stakes.worth.passes[work.done.steps] * work.share)[~known], minlength=len(cells)
         )
         names = np.where(stakes.targets.unvisited[cells], kinds["unvisited"], kinds["new"])
-        rates = [self.rates.of(target, name) for target in TARGETS for name in TYPES]
         return Spread(
-            a=np.array([rate.a for rate in rates]),
-            b=np.array([rate.b for rate in rates]),
             group=group,
             pace=stakes.places.pace[at],
             share=work.share[known],

@@ -67,7 +67,7 @@ def rules_of(conn: Connection, ground: Terrain, terms: CampaignTerms) -> Rules:
     ------
     InputError : a municipality or a cell that the terms name is not in the study area.
     """
-    asked = terms.areas or terms.teams
+    asked = terms.number_of_areas
     turns = math.ceil(asked / terms.teams)
     remarks: list[Remark] = []
     if turns > 1:

@@ -1,14 +1,12 @@
 """Proposals side by side: finds with interval, hours, how evenly they are shared, what overlaps.
 
-The finds of areas are taken as independent, so that their intervals' half widths add up as
-squares. Shares are of hours (of the cost, for axes) by municipality, over all municipalities
+The interval of all finds is the plan's own, drawn with rates that all areas share. Shares are of hours (of the cost, for axes) by municipality, over all municipalities
 that have reports; one without an area has 0. Overlap is of cells (of length, for axes).
 Caveat: a scenario with other filters or weights counts other finds; compare the hours then.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -54,9 +52,10 @@ class Figures:
 
 def total_finds(plan: CampaignPlan) -> Interval:
     """Finds of all areas together."""
-    down = math.sqrt(sum((area.finds - area.low) ** 2 for area in plan.areas))
-    up = math.sqrt(sum((area.high - area.finds) ** 2 for area in plan.areas))
-    return Interval(plan.finds, max(plan.finds - down, 0.0), plan.finds + up)
+    if plan.low is not None and plan.high is not None:
+        return Interval(plan.finds, plan.low, plan.high)
+    # Not drawn together (a part of a plan): as if all areas were wrong in the same direction.
+    return Interval(plan.finds, sum(a.low for a in plan.areas), sum(a.high for a in plan.areas))
 
 
 def figures(plans: Sequence[CampaignPlan], municipalities: Sequence[int]) -> tuple[Figures, ...]:

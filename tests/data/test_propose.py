@@ -360,7 +360,16 @@ def test_the_command_says_a_plan_and_a_clash_in_words(town: Any) -> None:
     assert said_.exit_code == 0, said_.output
     assert "2 areas," in said_.stdout and "With 3 teams:" in said_.stdout
     clash = rasd(
-        "--resolution", "8", "--teams", "1", "--each-municipality", "West", "--each-municipality", "East"
+        "--resolution",
+        "8",
+        "--teams",
+        "1",
+        "--areas",
+        "1",
+        "--each-municipality",
+        "West",
+        "--each-municipality",
+        "East",
     )
     assert isinstance(clash.exception, InputError)
     assert "West is to get an area." in str(clash.exception)

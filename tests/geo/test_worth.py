@@ -15,7 +15,7 @@ from geo.effort import filled
 from geo.errors import InputError
 from geo.hitrates import TYPES, area_types, hit_rates
 from geo.worth import PASSES, ROUND, Rounds, Sites, Worth, hop_km, road_km, searched, worth
-from geo.yields import Spread, draws, interval, paced
+from geo.yields import Spread, draws, interval, paced, rates
 
 PAIR = np.sort(np.array([h3.str_to_int(c) for c in h3.grid_disk(h3.latlng_to_cell(26.4, 50.1, 8), 1)][:2]))
 KM2 = np.array([1.0, 4.0])
@@ -139,10 +139,11 @@ def test_pace_scales_the_hazard_and_leaves_the_average_place_alone() -> None:
 def test_known_places_with_a_shared_rate_spread_as_the_beta_binomial_does() -> None:
     n, a, b = 40, 8.0, 2.0
     spread = Spread(
-        a=np.array([a]), b=np.array([b]), group=np.zeros(n, int), pace=np.ones(n), share=np.ones(n),
+        group=np.zeros(n, int), pace=np.ones(n), share=np.ones(n),
         round_group=np.zeros(0, int), round_finds=np.zeros(0), dispersion=0.0,
     )  # fmt: skip
-    totals = draws(spread, np.random.default_rng(1), 20_000)
+    rng = np.random.default_rng(1)
+    totals = draws(spread, rates(np.array([a]), np.array([b]), rng, 20_000), rng)
     mean = n * a / (a + b)
     variance = n * a * b * (a + b + n) / ((a + b) ** 2 * (a + b + 1))
     assert totals.mean() == pytest.approx(mean, abs=4 * math.sqrt(variance / 20_000))
@@ -151,12 +152,13 @@ def test_known_places_with_a_shared_rate_spread_as_the_beta_binomial_does() -> N
 
 def test_rounds_spread_as_a_negative_binomial_when_the_rate_is_known() -> None:
     spread = Spread(
-        a=np.array([5e7]), b=np.array([5e7]), group=np.zeros(0, int), pace=np.zeros(0), share=np.zeros(0),
+        group=np.zeros(0, int), pace=np.zeros(0), share=np.zeros(0),
         round_group=np.array([0]), round_finds=np.array([16.0]), dispersion=0.5,
     )  # fmt: skip
-    totals = draws(spread, np.random.default_rng(2), 20_000)
+    rate = np.full((20_000, 1), 0.5)
+    totals = draws(spread, rate, np.random.default_rng(2))
     low, high = interval(totals)
     assert (low, high) == (nbinom.ppf(0.1, 2, 0.2), nbinom.ppf(0.9, 2, 0.2))
     assert totals.mean() == pytest.approx(8.0, rel=0.03)
-    again = draws(spread, np.random.default_rng(2), 20_000)
+    again = draws(spread, rate, np.random.default_rng(2))
     assert np.array_equal(totals, again)
