@@ -19,7 +19,7 @@ from geo.errors import InputError, RasdError
 from views import answers, cards, filters, incidents, jobs, navigation, notices, state, style
 from views.studio import codes, inputs, mapping, results, saved, scenarios
 from views.studio.proposals import ask, reports_of, routed
-from views.studio.setting import Setting
+from views.studio.setting import Setting, options
 from views.words import LANGUAGES, Words
 
 WHAT = (*codes.KINDS, "saved")
@@ -86,7 +86,7 @@ def _body(words: Words) -> None:
         reports_of(view.query),
         whole,
         view.palette,
-        inputs.options(words, found, answers.sizes(version, whole)),
+        options(words, found, answers.sizes(version, whole)),
     )
     what = _what(words, setting)
     if what == "saved":

@@ -11,7 +11,7 @@ from hypothesis import strategies as some
 
 from data.plan import AxisTerms, Base, CampaignTerms
 from data.query import ReportQuery
-from views.studio import codes, inputs
+from views.studio import codes, inputs, setting
 
 CENTRE = h3.latlng_to_cell(26.4, 50.1, 8)
 
@@ -39,7 +39,7 @@ def test_whatever_is_typed_into_the_address_means_terms_or_nothing(text: str) ->
 
 
 TERMS = [
-    CampaignTerms(areas=6),
+    CampaignTerms(),
     CampaignTerms(
         start=dt.date(2026, 12, 1),
         days=10,
@@ -62,7 +62,7 @@ TERMS = [
         bases=(Base("قاعدة_1 ~ a,b:c", 50.1, 26.4),),
         weekend=(5, 6),
     ),
-    CampaignTerms(kind="community", days=1, teams=3, volunteers=40, hours=3, areas=3, minutes_site=20, minutes_km=12),
+    CampaignTerms(kind="community", days=1, teams=3, volunteers=40, hours=3, minutes_site=20, minutes_km=12),
     AxisTerms(),
     AxisTerms(
         budget=5e6,
@@ -87,14 +87,17 @@ def test_a_scenario_is_read_back_with_equal_filters_and_terms(terms: CampaignTer
 
 
 def test_usual_terms_leave_nothing_in_the_address() -> None:
-    assert codes.write(CampaignTerms(areas=6)) == {}
+    assert codes.write(CampaignTerms()) == {}
     assert codes.write(AxisTerms()) == {}
 
 
-def test_there_are_as_many_areas_as_teams_unless_something_else_is_said() -> None:
-    read = codes.read("inspection", {"teams": "9"})
+def test_the_number_of_areas_follows_teams_and_weeks_unless_it_is_given() -> None:
+    read = codes.read("inspection", {"teams": "4", "days": "8"})
     assert isinstance(read, CampaignTerms)
-    assert read.areas == 9
+    assert (read.areas, read.number_of_areas) == (None, 8)
+    given = codes.read("inspection", {"teams": "4", "areas": "3"})
+    assert isinstance(given, CampaignTerms)
+    assert given.number_of_areas == 3
 
 
 def test_a_name_in_a_widgets_label_is_no_markdown() -> None:
@@ -112,4 +115,4 @@ def test_a_name_in_a_widgets_label_is_no_markdown() -> None:
     ],
 )
 def test_the_suggested_first_day_is_the_next_day_of_work(last, today: dt.date, day: dt.date) -> None:
-    assert inputs.first_day(last, today) == day
+    assert setting.first_day(last, today) == day

@@ -14,7 +14,7 @@ from data import campaigns as store
 from data import visits as store_visits
 from data.analyses.rules import CampaignClash
 from data.analyses.scenarios import figures, total_finds
-from data.plan import CampaignPlan, PlannedArea, Proof, Rival, WhatIf
+from data.plan import CampaignPlan, Name, PlannedArea, Proof, Rival, Run, WhatIf
 from data.query import ReportQuery
 from geo.hitrates import HitRate, HitRates
 from geo.remarks import Remark
@@ -219,6 +219,9 @@ def test_every_piece_of_the_studio_escapes_what_a_person_typed(language: str) ->
         areacards.ranked_stretches(words, axes),
         areacards.stretch(words, axes.stretches[0]),
         areacards.stretch_table(words, axes),
+        areacards.runs(
+            words, replace(axes, runs=(Run(Name("", campaign_sample.HOSTILE), ("s0",), 1, 5, 3, 2),))
+        ),
         proof.rivals(words, plan),
         proof.what_if(words, plan),
         proof.rates(words, HitRates((HitRate("new", "quiet", 5, 5, 2, 1, 0.5, 0.4, 0.6),))),
@@ -246,8 +249,10 @@ def test_scenarios_are_compared_by_hand_worked_figures() -> None:
     plan = campaign_sample.inspection()
     one = replace(plan, areas=(area(1, 30, 3, ("a", "b"), 1), area(2, 40, 4, ("c", "d"), 2)))
     two = replace(plan, areas=(area(1, 30, 3, ("a", "x"), 1),))
+    total = total_finds(replace(one, low=64.0, high=76.0))
+    assert (total.value, total.low, total.high) == (70, 64, 76)  # the plan's own
     total = total_finds(one)
-    assert (total.value, total.low, total.high) == (70, 65, 75)  # 3² + 4² = 5²
+    assert (total.value, total.low, total.high) == (70, 63, 77)  # 3 + 4 to either side
     first, second = figures([one, two], [1, 2, 3, 4])
     assert (first.hours, first.areas, first.municipalities, first.overlap) == (20, 2, 2, 1.0)
     assert first.gini == pytest.approx(0.5)

@@ -69,6 +69,7 @@ FAMILIES = {
     "handouthelp": list(FORMS),
     "sitehead": list(areacards.SITE_HEADS),
     "axishead": list(areacards.AXIS_HEADS),
+    "runhead": list(areacards.RUN_HEADS),
     "ratehead": list(proof.RATE_HEADS),
     "visithead": list(visits.RATE_HEADS),
     "visitlist": list(visits.LIST_HEADS),

@@ -18,6 +18,8 @@ TOP_ELEMENTS = 3
 TOP_SITES = 12
 TOP_DISTRICTS = 3
 SITE_HEADS = ("day", "what", "why", "late", "chance", "reference")
+RUN_HEADS = ("axis", "stretches", "km", "reports", "expected", "excess")
+TOP_RUNS = 12
 AXIS_HEADS = ("rank", "axis", "municipality", "km", "reports", "rate", "severity", "work", "cost", "chosen")
 
 
@@ -293,4 +295,26 @@ def stretch_table(words: Words, plan: CampaignPlan, most: int = 60) -> str:
     return (
         f'<div class="rd-wide rd-tall" tabindex="0"><table><thead><tr>{heads}</tr></thead>'
         f"<tbody>{body}</tbody></table></div>"
+    )
+
+
+def runs(words: Words, plan: CampaignPlan) -> str:
+    """Neighbouring stretches of one axis that together stand out; "" where none do."""
+    if not plan.runs:
+        return ""
+    heads = "".join(f"<th>{esc(words(f'runhead.{key}'))}</th>" for key in RUN_HEADS)
+    body = ""
+    for run in plan.runs[:TOP_RUNS]:
+        cells = (
+            named(words, run.axis),
+            number(len(run.keys)),
+            short(run.km),
+            number(run.reports),
+            number(run.expected),
+            number(run.excess),
+        )
+        body += "<tr>" + "".join(f"<td><bdi>{esc(cell)}</bdi></td>" for cell in cells) + "</tr>"
+    return (
+        f"{title(words('studio.runs_title'))}{note(words('studio.runs_note'))}"
+        f'<div class="rd-wide"><table><thead><tr>{heads}</tr></thead><tbody>{body}</tbody></table></div>'
     )

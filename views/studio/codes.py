@@ -17,7 +17,7 @@ from urllib.parse import quote, unquote
 import h3
 import numpy as np
 
-from data.plan import TARGETS, AxisTerms, Base, CampaignTerms, Kind, Target, Terms
+from data.plan import MOST_AREAS, TARGETS, AxisTerms, Base, CampaignTerms, Kind, Target, Terms
 from data.query import ReportQuery
 from geo.errors import InputError
 from layers.hexpack import is_cell, varints
@@ -41,7 +41,7 @@ DECIMAL: Mapping[str, Mapping[str, tuple[float, float, float]]] = {
     "budget": {"axes": (20.0, 0.0, 1_000_000.0)},  # million SAR
 }
 WEIGHT = (1.0, 0.0, 1000.0)
-AREAS = (1, 200)  # as many as there are teams, unless something else is said
+AREAS = (1, MOST_AREAS)  # left out: as many as suit the teams and the weeks
 SHARE = (10, 0, 100)  # percent
 COST = (1.0, 0.000_001, 100_000.0)  # million SAR per km
 FILTERS = {
@@ -227,7 +227,7 @@ def read(kind: Kind, codes: Codes) -> Terms:
         hours=x("hours"),
         minutes_site=x("msite"),
         minutes_km=x("mkm"),
-        areas=whole(codes, "areas", n("teams"), *AREAS),
+        areas=whole(codes, "areas", AREAS[0], *AREAS) if codes.get("areas") else None,
         most_km2=x("km2") or None,
         weights=tuple(weights),
         severity=tuple((c, decimal(codes, f"sw_{c}", *WEIGHT)) for c in items(codes, "sevs")),
@@ -266,7 +266,7 @@ def write(terms: Terms) -> dict[str, str]:
             "hours": _num(terms.hours),
             "msite": _num(terms.minutes_site),
             "mkm": _num(terms.minutes_km),
-            "areas": str(terms.areas) if terms.areas not in (None, terms.teams) else "",
+            "areas": str(terms.areas or ""),
             "km2": _num(terms.most_km2 or 0.0),
             "since": str(terms.since_visit),
             "one": "1" if terms.one_municipality else "0",

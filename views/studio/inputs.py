@@ -11,56 +11,17 @@ import datetime as dt
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 
 import streamlit as st
 
-from data.plan import TARGETS, AxisTerms, Kind, Terms
-from data.summaries import Choices
+from data.plan import TARGETS, AxisTerms, CampaignTerms, Kind, Terms
 from geo.roads import CLASSES
 from views import cards, controls, state
 from views.studio import codes, usual
+from views.studio.setting import Options
 from views.words import Words, number, short
 
 WIDTH = 168  # px of an input at first sight: five stand in a line on a laptop
-FRIDAY, SATURDAY = 4, 5
-STALE = 60  # days; older data is planned from its own end, not from today
-
-
-@dataclass(frozen=True, slots=True)
-class Options:
-    """What can be chosen in a territory.
-
-    Attributes
-    ----------
-    municipalities, elements : key to name in the reader's language.
-    sizes : (resolution, mean km² of a cell), coarse to fine.
-    first_day : suggested for the campaign's start.
-    """
-
-    municipalities: Mapping[int, str]
-    elements: Mapping[str, str]
-    sizes: tuple[tuple[int, float], ...]
-    first_day: dt.date
-
-
-def options(words: Words, choices: Choices, sizes: tuple[tuple[int, float], ...]) -> Options:
-    """The choices of a territory as the inputs offer them."""
-    return Options(
-        {int(row.key): words.pick(row.name_ar, row.name_en) for row in choices.municipalities},
-        {str(row.key): words.pick(row.name_ar, row.name_en) for row in choices.elements},
-        sizes,
-        first_day(choices.last, dt.date.today()),
-    )
-
-
-def first_day(last: dt.date | None, today: dt.date) -> dt.date:
-    """The next day of work (Sunday to Thursday), counted from today or from the end of old data."""
-    day = today if last is None or (today - last).days <= STALE else last
-    day += dt.timedelta(days=1)
-    while day.weekday() in (FRIDAY, SATURDAY):
-        day += dt.timedelta(days=1)
-    return day
 
 
 def key(kind: Kind, name: str) -> str:
@@ -122,7 +83,7 @@ def told(words: Words, terms: Terms) -> str:
         teams=number(terms.teams),
         days=number(terms.days),
         hours=short(terms.hours),
-        areas=number(terms.areas or terms.teams),
+        areas=number(terms.number_of_areas),
         volunteers=number(terms.volunteers),
     )
     if terms.pinned:
@@ -184,13 +145,14 @@ def _areas(words: Words, kind: Kind, offered: Options) -> None:
 
 
 def _number_of_areas(words: Words, kind: Kind) -> None:
-    """As many as there are teams, until the reader says something else."""
-    k, before = key(kind, "areas"), f"_teams_{kind}"
-    teams = int(st.session_state[key(kind, "teams")])
+    """As many as suit the teams and weeks, until the reader says something else."""
+    k, before = key(kind, "areas"), f"_usual_areas_{kind}"
+    read = codes.read(kind, {name: text for name, text in bound(kind).items() if name in ("teams", "days")})
+    usual_areas = read.number_of_areas if isinstance(read, CampaignTerms) else codes.AREAS[0]
     if not state.arrived() and st.session_state.get(k) == st.session_state.get(before):
-        st.session_state[k] = teams
-    st.session_state[before] = teams
-    state.whole(k, teams, *codes.AREAS)
+        st.session_state[k] = usual_areas
+    st.session_state[before] = usual_areas
+    state.whole(k, usual_areas, *codes.AREAS)
     st.number_input(
         words("terms.areas"), *codes.AREAS, step=1, key=k, help=words("termshelp.areas"), width=WIDTH
     )

@@ -105,6 +105,9 @@ def areas(words: Words, plan: CampaignPlan) -> None:
     elif plan.stretches:
         with st.container(border=True):
             st.html(cards.title(words("studio.stretches_title")) + areacards.stretch_table(words, plan))
+        if plan.runs:
+            with st.container(border=True):
+                st.html(areacards.runs(words, plan))
     decided = [sentence(words, remark_of(one)) for one in plan.remarks if not one.caution]
     if decided:
         st.html(notices.decisions(words("method.about_decisions"), decided))
