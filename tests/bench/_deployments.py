@@ -277,22 +277,27 @@ def by_district(city: City, crew: Crew, belief: Floats) -> list[Sent]:
 
 @dataclass(frozen=True, slots=True)
 class Better:
-    """Finds of the plan ÷ finds of a rival − 1 over all months, with a 95 % interval.
+    """Finds of the plan ÷ finds of a rival − 1 over all months, with 95 % intervals.
 
-    ``months`` counts those in which the plan found more.
+    Attributes
+    ----------
+    low, high : months drawn anew, in these places. low_places, high_places : months and places.
+    months : in which the plan found more.
     """
 
     rival: str
     better: float
     low: float
     high: float
+    low_places: float
+    high_places: float
     months: int
 
 
 def better(
     city: City, plan: list[Floats], rivals: dict[str, list[Floats]], draws: int = 2000, seed: int = 0
 ) -> list[Better]:
-    """Compare finds by month and cell (n,); months and blocks of cells are drawn anew together.
+    """Compare finds by month and cell (n,); months are drawn anew, alone and with blocks of cells.
 
     Paired: a draw takes the same months and the same blocks of the plan and the rival.
     """
@@ -305,16 +310,17 @@ def better(
     def sums(finds: list[Floats]) -> Floats:
         return np.array([np.bincount(block, month, minlength=count) for month in finds])
 
-    def drawn(table: Floats) -> Floats:
-        return np.einsum("dm,mb,db->d", month_weight, table, block_weight)
+    def intervals(other: Floats) -> tuple[float, ...]:
+        over: list[float] = []
+        for blocks in (np.ones_like(block_weight), block_weight):
+            top, rival = (np.einsum("dm,mb,db->d", month_weight, t, blocks) for t in (mine, other))
+            over += np.quantile(top / np.maximum(rival, 1e-9) - 1, [0.025, 0.975]).tolist()
+        return tuple(over)
 
     mine = sums(plan)
-    top = drawn(mine)
     found = []
     for code, finds in rivals.items():
         other = sums(finds)
-        ratio = top / np.maximum(drawn(other), 1e-9) - 1
-        low, high = np.quantile(ratio, [0.025, 0.975])
         won = int((mine.sum(axis=1) > other.sum(axis=1)).sum())
-        found.append(Better(code, float(mine.sum() / other.sum() - 1), float(low), float(high), won))
+        found.append(Better(code, float(mine.sum() / other.sum() - 1), *intervals(other), won))
     return found

@@ -54,7 +54,7 @@ ZONE = "America/New_York"
 NOT_DRIVEN = ("Limited Access", "Ramp", "Tunnel", "Fictitious Centerline Segment")
 OUTCOME_NOT_KNOWN = ("Open", "New", "Pending")
 VISITS = 1000
-AREAS = 3  # of a team, one after the other
+DAYS = 22  # of work in a month
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
@@ -81,10 +81,10 @@ def run(
     rows: int | None = None,
     set: str = "street",
     months: str = "test",
-    teams: str = "2,6",
+    teams: str = "2",
+    paces: str = "12/2.5,4/6",
     resolution: int = 9,
-    minutes_site: float = 12.0,
-    minutes_km: float = 2.5,
+    areas: int = 0,
     every: int = 1,
     first: int = 0,
 ) -> dict[str, Any]:
@@ -93,6 +93,9 @@ def run(
     Parameters
     ----------
     set : see ``SETS``. months : test or development. teams : numbers of teams, joined by commas.
+    paces : minutes at a site / for a km, joined by commas: those of a campaign's defaults, and those of
+        teams that drive slowly, take a picture and go on.
+    areas : of a team; 0 leaves the number to the proposal.
     every, first : only every so-many-th month, beginning with that one (from 0).
     """
     if set not in SETS or months not in ("test", "development"):
@@ -101,21 +104,20 @@ def run(
     about = SETS[set]
     files = Files(baltimore(), about)
     crews = [
-        deployments.Crew(int(n), days=22, minutes_site=minutes_site, minutes_km=minutes_km)
-        for n in str(teams).split(",")
+        deployments.Crew(int(number), days=DAYS, minutes_site=float(site), minutes_km=float(km))
+        for number in str(teams).split(",")
+        for site, km in (pace.split("/") for pace in paces.split(","))
     ]
     span = about.test if months == "test" else about.development
     wanted = np.arange(np.datetime64(span[0], "M"), np.datetime64(span[1], "M") + 1)[first::every]
-    tried = [trial(files, month, crews, resolution) for month in wanted]
+    tried = [trial(files, month, crews, resolution, areas) for month in wanted]
     figures: dict[str, Any] = {
         "set": set,
         "resolution": resolution,
         "months": [str(month) for month in wanted],
         "reports": [int(one.truth.sum()) for one in tried],
-        "teams": {},
+        "crews": [told(tried, number, crew) for number, crew in enumerate(crews)],
     }
-    for number, crew in enumerate(crews):
-        figures["teams"][crew.teams] = told(tried, number, crew)
     figures["seconds"] = round(time.perf_counter() - began, 1)
     return figures
 
@@ -320,7 +322,9 @@ class Trial:
     plans: list[CampaignPlan]
 
 
-def trial(files: Files, month: np.datetime64, crews: list[deployments.Crew], resolution: int) -> Trial:
+def trial(
+    files: Files, month: np.datetime64, crews: list[deployments.Crew], resolution: int, areas: int = 0
+) -> Trial:
     """Plan the month from what was known the day before it, and let everybody work it."""
     begin, end = str(month.astype("M8[D]")), str((month + 1).astype("M8[D]"))
     last = str(month.astype("M8[D]") - 1)
@@ -334,7 +338,7 @@ def trial(files: Files, month: np.datetime64, crews: list[deployments.Crew], res
     past = past * recent.sum() / past.sum()
     outcomes, plans = [], []
     for crew in crews:
-        plan = planned(files, last, crew, resolution)
+        plan = planned(files, last, crew, resolution, areas)
         sent = {
             "plan": of_plan(plan, city, crew),
             "top_cells": deployments.top_cells(city, crew, past),
@@ -348,7 +352,7 @@ def trial(files: Files, month: np.datetime64, crews: list[deployments.Crew], res
     return Trial(str(month), city, truth, outcomes, plans)
 
 
-def planned(files: Files, last: str, crew: deployments.Crew, resolution: int) -> CampaignPlan:
+def planned(files: Files, last: str, crew: deployments.Crew, resolution: int, areas: int = 0) -> CampaignPlan:
     """What ``propose`` says on the last day before the month, aimed at what will be reported newly.
 
     Overdue reports weigh nothing here: they were reported before, and would not be scored.
@@ -358,7 +362,7 @@ def planned(files: Files, last: str, crew: deployments.Crew, resolution: int) ->
         days=crew.days, teams=crew.teams, hours=crew.hours,
         minutes_site=crew.minutes_site, minutes_km=crew.minutes_km, resolution=resolution,
         weights=(("overdue", 0.0),), severity=tuple((code, 1.0) for code in files.about.elements),
-        one_municipality=False, areas=AREAS * crew.teams,
+        one_municipality=False, areas=areas * crew.teams or None,
     )  # fmt: skip
     with files.engine.begin() as conn:
         return propose(conn, query, terms)
@@ -413,15 +417,20 @@ def told(tried: list[Trial], number: int, crew: deployments.Crew) -> dict[str, A
         }
         for code in codes
     ]
-    print(f"\n{crew.teams} teams, {crew.total:,.0f} hours a month; found in a month, by rule\n")
+    print(
+        f"\n{crew.teams} teams, {crew.total:,.0f} hours a month, {crew.minutes_site:g} minutes at a site, ",
+        end="",
+    )
+    print(f"{crew.minutes_km:g} for a km; found in a month, by rule\n")
     print(pd.DataFrame(rows).to_string(index=False))
     table = [{"rule": rule} | b for rule in deployments.RULES for b in rules[rule]["better"]]
-    print("\nplan ÷ rival − 1 (95 % over months and blocks of cells); months in which the plan found more\n")
+    print(
+        "\nplan ÷ rival − 1 (95 % over months; over months and places); months in which the plan found more\n"
+    )
     print(pd.DataFrame(table).to_string(index=False, float_format=lambda x: f"{x:+.3f}"))
     expected = [sum(a.finds for a in one.plans[number].areas) for one in tried]
     print("\nfinds that the plans expected, by month:", " ".join(f"{x:,.0f}" for x in expected))
-    return {
-        "hours": crew.total,
+    return dataclasses.asdict(crew) | {
         "policies": rows,
         "rules": rules,
         "expected": [round(x, 1) for x in expected],
