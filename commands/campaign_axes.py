@@ -10,7 +10,7 @@ import typer
 from rich.markup import escape
 from rich.table import Column, Table
 
-from commands.campaign_propose import PlanOption, municipality_ids, pairs, write_plan
+from commands.campaign_propose import PlanOption, in_words, municipality_ids, pairs, write_plan
 from commands.console import Json, TerritoryOption, bar, emit, out, ready, say, say_remarks
 from commands.questions import (
     ChannelOption,
@@ -25,8 +25,6 @@ from data.analyses.axes import propose_axes
 from data.analyses.campaigns import remark_of
 from data.analyses.rules import CampaignClash
 from data.plan import AxisTerms, CampaignPlan
-from geo.errors import InputError
-from views.remarks import sentence
 from views.words import Words, short
 
 _SHOWN = 30
@@ -87,9 +85,7 @@ def axes_command(
             try:
                 plan = propose_axes(conn, query, terms, tick=progress)
             except CampaignClash as error:
-                words = Words("en")
-                told = " ".join(sentence(words, rule) for rule in error.rules)
-                raise InputError(f"These rules cannot all be met. {told} Give up one of them.") from None
+                raise in_words(error) from None
     _finish(plan, file, as_json)
 
 

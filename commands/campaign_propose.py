@@ -139,9 +139,14 @@ def _proposed(
     try:
         return propose(conn, query, terms, tick=progress)
     except CampaignClash as error:
-        words = Words("en")
-        told = " ".join(sentence(words, rule) for rule in error.rules)
-        raise InputError(f"These rules cannot all be met. {told} Give up one of them.") from None
+        raise in_words(error) from None
+
+
+def in_words(clash: CampaignClash) -> InputError:
+    """The clash as one sentence a rule."""
+    words = Words("en")
+    told = " ".join(sentence(words, rule) for rule in clash.rules)
+    return InputError(f"These rules cannot all be met. {told} Give up one of them.")
 
 
 def read_terms(path: Path | None, given: dict[str, Any]) -> CampaignTerms:

@@ -311,6 +311,13 @@ def as_date(day: int) -> dt.date:
     return (DAY_ZERO + day).item()
 
 
+def first_day(days: NDArray) -> int:
+    """The first day of the record; a few stray reports of long before do not begin it."""
+    low = int(days.min())
+    seen = np.cumsum(np.bincount(days.astype(np.int64) - low))
+    return low + int(np.searchsorted(seen, max(1, seen[-1] // 1000)))
+
+
 def by_month(days: NDArray) -> tuple[NDArray[np.datetime64], NDArray[np.int64]]:
     """Months from the first to the last day of (n,), and the number of days in each.
 

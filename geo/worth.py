@@ -21,12 +21,12 @@ import shapely
 from geo.cells import Cells, areas_km2, cells_of
 from geo.effort import Effort, Filled
 from geo.errors import InputError
+from geo.roads import DETOUR
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
 TOUR = 0.7124  # of Beardwood, Halton & Hammersley; the constant as measured by Johnson & McGeoch 1996
-DETOUR = 1.3  # way on streets ÷ straight line, assumed where no roads are loaded
 #: Passes at which the search curve is cut into straight pieces; beyond the last nobody searches.
 PASSES = (0.5, 1.0, 2.0, 3.0)
 STEPS = 8  # pieces of a road across a cell, when its length is shared out to cells

@@ -17,7 +17,7 @@ import numpy.typing as npt
 from sqlalchemy import Connection
 
 from data import roads
-from data.analyses.campaigns import said, told_query
+from data.analyses.campaigns import proof_of, said, told_query
 from data.analyses.kinds import kinds
 from data.analyses.rules import CampaignClash
 from data.analyses.stretches import (
@@ -111,7 +111,7 @@ def propose_axes(
         stretches=_shown(stretches, remarks),
         runs=_runs(cut, lines, rates, count),
         rivals=_rivals(offer, rates, count, terms.budget, choice),
-        proof=_proof(choice),
+        proof=proof_of(choice, complete=True),
         remarks=remarks,
     )  # fmt: skip
     told(1.0)
@@ -304,19 +304,6 @@ def _rivals(
             )
         )
     return tuple(found)
-
-
-def _proof(choice: Portfolio) -> Proof:
-    return Proof(
-        objective=choice.objective,
-        bound=choice.bound,
-        gap=choice.gap,
-        free_bound=choice.free_bound,
-        candidates=choice.candidates,
-        complete=True,
-        seconds=round(choice.seconds, 3),
-        status=choice.status,
-    )
 
 
 def _plan(

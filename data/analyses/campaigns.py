@@ -33,11 +33,12 @@ from data.query import ReportQuery, TerritoryFacts, territory_facts
 from geo.cells import from_text, resolutions
 from geo.clashes import ClashError
 from geo.errors import InputError
+from geo.portfolio import Portfolio
 from geo.remarks import Named, Remark, Term, Value, caution, decided
 from geo.rivals import Days, rivals
+from geo.roads import DETOUR
 from geo.scale import width_m
 from geo.selection import Candidates, Choice, candidates, choose
-from geo.worth import DETOUR
 
 Floats = npt.NDArray[np.float64]
 Tick = Callable[[float], None]
@@ -104,7 +105,17 @@ def propose(
     told(1.0)
     if len(areas) < rules.limits.areas:
         said.append(caution("campaign_fewer_areas", areas=len(areas), asked=rules.limits.areas))
-    plan = _plan(facts, query, terms, resolution, areas, others, _proof(choice), what_if, (*remarks, *said))
+    plan = _plan(
+        facts,
+        query,
+        terms,
+        resolution,
+        areas,
+        others,
+        proof_of(choice, choice.complete),
+        what_if,
+        (*remarks, *said),
+    )
     low, high = explain.interval()
     return dataclasses.replace(plan, low=low, high=high)
 
@@ -202,14 +213,15 @@ def _rivals(
     return tuple(told)
 
 
-def _proof(choice: Choice) -> Proof:
+def proof_of(choice: Choice | Portfolio, complete: bool) -> Proof:
+    """What the solver knows of its choice; ``complete``: nothing was left out of it."""
     return Proof(
         objective=choice.objective,
         bound=choice.bound,
         gap=choice.gap,
         free_bound=choice.free_bound,
         candidates=choice.candidates,
-        complete=choice.complete,
+        complete=complete,
         seconds=round(choice.seconds, 3),
         status=choice.status,
     )

@@ -409,7 +409,7 @@ def _history(conn: Connection, query: ReportQuery, resolution: int) -> History |
     if not len(usable):
         return None
     # The territory's days, not those of the reports that fit: a week without any is a week of zeros.
-    first, last = _first_day(usable), int(usable.max())
+    first, last = columns.first_day(usable), int(usable.max())
     if query.start:
         first = max(first, _number(query.start))
     if query.end:
@@ -422,14 +422,6 @@ def _history(conn: Connection, query: ReportQuery, resolution: int) -> History |
     element = found.reports["element"][keep].astype(np.int64)
     kind = np.where(element > 0, element, -found.reports["type"][keep].astype(np.int64))
     return history(cells, place[keep], day[keep], first, last + 1, np.unique(kind, return_inverse=True)[1])
-
-
-def _first_day(days: npt.NDArray) -> int:
-    """The first day of the record; a few stray reports of long before do not begin it."""
-    low = int(days.min())
-    counts = np.bincount(days.astype(np.int64) - low)
-    seen = np.cumsum(counts)
-    return low + int(np.searchsorted(seen, max(1, seen[-1] // 1000)))
 
 
 def _number(day: dt.date) -> int:

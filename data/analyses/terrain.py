@@ -22,7 +22,7 @@ from data.analyses.study import places, study_cells
 from data.plan import Base, CampaignTerms, Name
 from data.query import ReportQuery, TerritoryFacts
 from geo.cells import Cells, areas_km2, centres
-from geo.worth import DETOUR
+from geo.roads import DETOUR
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -110,13 +110,8 @@ def terrain(
         bounded=bounded, municipality=municipality, district=district, names=municipal | names,
         bases=bases, bases_assumed=not terms.bases, base=base, way_hours=way, mix=mix,
         now=count(last - QUARTER, last), before=count(last - 2 * QUARTER, last - QUARTER),
-        day=last, first_day=_first_day(usable),
+        day=last, first_day=columns.first_day(usable),
     )  # fmt: skip
-
-
-def _first_day(days: Ints) -> int:
-    """The first day of the record; a few stray reports of long before do not begin it."""
-    return int(np.partition(days, len(days) // 1000)[len(days) // 1000])
 
 
 def distance_km(

@@ -124,3 +124,9 @@ def test_days_become_months_with_the_empty_ones_between() -> None:
     assert months.astype(str).tolist() == ["2025-01", "2025-02", "2025-03"]
     assert counts.tolist() == [2, 0, 1]
     assert columns.by_month(days[:0])[1].tolist() == []
+
+
+def test_a_few_stray_days_of_long_ago_do_not_begin_the_record() -> None:
+    days = np.r_[-9_000, np.repeat(np.arange(100, 200), 30)]
+    assert columns.first_day(days) == 100
+    assert columns.first_day(days[-1:]) == 199
