@@ -99,7 +99,8 @@ class Findings:
         done; newest first.
     course : period by period, before and after.
     matches : the untreated cells that stand for the treated ones.
-    near : (n,) cells next to treated ones.
+    near : (n,) untreated cells next to treated ones, those set aside left out.
+    barred : (n,) cells that nothing is compared with: treated, near, and set aside.
     """
 
     effect: Estimate
@@ -108,10 +109,16 @@ class Findings:
     course: tuple[Step, ...]
     matches: Matches
     near: Flags
+    barred: Flags
 
 
-def findings(panel: Panel, *, level: float = 0.95) -> Findings:
+def findings(panel: Panel, *, level: float = 0.95, aside: Flags | None = None) -> Findings:
     """Effect, spill-over, placebo tests and course of a campaign.
+
+    Parameters
+    ----------
+    aside : (n,) cells of which it is not known whether they were treated, such as planned ones
+        from which no visit came back: neither treated nor compared with.
 
     A placebo test pretends that the campaign was followed by some earlier periods, in which
     nothing was done, and foretells them from all other periods before the campaign, the
@@ -119,8 +126,9 @@ def findings(panel: Panel, *, level: float = 0.95) -> Findings:
     has to be known on both sides. The last third is never tested for the same reason: it is
     high because cells were chosen for being high.
     """
-    near = ring(panel.cells, panel.treated)
-    barred = panel.treated | near
+    unknown = np.zeros(len(panel.cells), dtype=bool) if aside is None else aside & ~panel.treated
+    near = ring(panel.cells, panel.treated) & ~unknown
+    barred = panel.treated | near | unknown
     matches = matches_of(panel, barred)
     course = []
     for period in range(panel.counts.shape[1]):
@@ -136,9 +144,8 @@ def findings(panel: Panel, *, level: float = 0.95) -> Findings:
         _judged(earlier, matches_of(earlier, barred), barred, level)
         for earlier in (_without(panel, window) for window in placebo_windows(panel))
     ]
-    return Findings(
-        _judged(panel, matches, barred, level), spill, tuple(placebo), tuple(course), matches, near
-    )
+    effect = _judged(panel, matches, barred, level)
+    return Findings(effect, spill, tuple(placebo), tuple(course), matches, near, barred)
 
 
 def placebo_windows(panel: Panel) -> tuple[int, ...]:
@@ -157,15 +164,14 @@ def _without(panel: Panel, window: int) -> Panel:
     return replace(panel, counts=panel.counts[:, np.concatenate([known, tested])], before=len(known))
 
 
-def effect_on(panel: Panel, matches: Matches, near: Flags, *, level: float = 0.95) -> Estimate:
+def effect_on(panel: Panel, matches: Matches, barred: Flags, *, level: float = 0.95) -> Estimate:
     """The effect on another count in the same cells, compared with the same untreated cells.
 
     Parameters
     ----------
     panel : of the other count, with the cells and treated cells of the first.
-    matches, near : from the ``Findings`` of the first.
+    matches, barred : from the ``Findings`` of the first.
     """
-    barred = panel.treated | near
     history = panel.counts[:, : panel.before].astype(np.float64)
     expected = foretold(panel.cells, history, panel.group, ~barred, panel.counts[:, panel.before :])
     return _judged(panel, replace(matches, expected=expected), barred, level)

@@ -61,11 +61,11 @@ def resolution_of(cells: Cells) -> int:
 
 
 def data_days(found: columns.Columns) -> tuple[int, int]:
-    """First and last day with reports of any kind: what lies outside is not known to be zero."""
-    day = found.reports["day"]
-    if not len(day):
+    """First and last day of the record: what lies outside is not known to be zero."""
+    usable = found.reports["day"][(found.reports["state"] & columns.ON_DEFAULT_POINT) == 0]
+    if not len(usable):
         raise InputError("The territory has no reports to measure an effect by.")
-    return int(day.min()), int(day.max())
+    return columns.first_day(usable), int(usable.max())
 
 
 def periods(

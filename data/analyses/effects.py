@@ -26,7 +26,7 @@ from data.analyses.effect_ground import EffectSettings, counted, data_days, grou
 from data.campaigns import Saved, get
 from data.incidents import is_current
 from data.plan import CampaignPlan
-from data.query import ReportQuery
+from data.query import ReportQuery, TerritoryFacts
 from data.visits import visited_cells
 from geo.cells import Cells, cells_of, from_text, parents, to_text
 from geo.chronic import returns
@@ -107,17 +107,23 @@ def effect(
     plan = saved.plan
     resolution = plan.resolution if plan.kind != "axes" else _AXIS_RESOLUTION
     visited = visited_cells(conn, campaign_id, resolution)
+    planned = _planned_cells(plan, resolution)
     by_visits = len(visited) > 0 and not settings.planned
-    cells = visited if by_visits else _planned_cells(plan, resolution)
+    cells = visited if by_visits else planned
     start, end = _dates(conn, saved)
-    planned = len(_planned_cells(plan, resolution))
-    how = (
-        decided("effect_cells_visited", cells=len(cells), planned=planned)
+    how = [
+        decided("effect_cells_visited", cells=len(cells), planned=len(planned))
         if by_visits
         else decided("effect_cells_planned", cells=len(cells))
-    )
-    found = effect_of_cells(conn, _kinds(plan, saved.territory_id), cells, start, end, settings, tick=tick)
-    return replace(found, campaign_id=campaign_id, remarks=(how, *found.remarks))
+    ]
+    untold = np.setdiff1d(planned, visited)
+    if by_visits and len(untold):
+        how.append(caution("effect_cells_untold", cells=len(untold)))
+    found = effect_of_cells(
+        conn, _kinds(plan, saved.territory_id), cells, start, end, settings,
+        aside=np.union1d(visited, planned), tick=tick,
+    )  # fmt: skip
+    return replace(found, campaign_id=campaign_id, remarks=(*how, *found.remarks))
 
 
 def effect_of_cells(
@@ -128,6 +134,7 @@ def effect_of_cells(
     end: dt.date,
     settings: EffectSettings | None = None,
     *,
+    aside: npt.ArrayLike = (),
     tick: Tick | None = None,
 ) -> Effect:
     """The effect of work in some cells from ``start`` to ``end``, both included.
@@ -137,6 +144,8 @@ def effect_of_cells(
     query : which reports are counted; its period and areas are not looked at, because the
         comparison needs the time before and the ground around.
     cells : (k,) int64, H3 of one resolution.
+    aside : (m,) int64, cells of the same resolution that may have been worked in too: they are
+        not compared with.
 
     Raises
     ------
@@ -149,20 +158,10 @@ def effect_of_cells(
         raise InputError("No cell was treated: there are neither visits with a place nor planned cells.")
     resolution = resolution_of(treated)
     query = replace(query, start=None, end=None, municipalities=(), districts=(), statuses=())
-    found, chosen = columns.select(conn, query, {"cell", "day", "municipality"})
-    told(0.2)
-    first, last = data_days(found)
-    edges, before = periods(start, end, first, last, settings)
-    day = found.reports["day"].astype(np.int64)
-    run = np.repeat(np.arange(len(found.runs["cell"])), found.runs["length"])
-    up = parents(found.runs["cell"], resolution)
-    ground, group = ground_of(found, up, run, chosen, day, edges, before, treated)
-    at = np.searchsorted(ground, up).clip(max=len(ground) - 1)
-    inside = (ground[at] == up) & (up != 0)
-    counts = counted(at[run], day, chosen & inside[run], edges, len(ground))
-    panel = Panel(ground, counts, before, group, np.isin(ground, treated))
+    panel, edges, facts = _panel(conn, query, treated, resolution, start, end, settings)
     told(0.4)
-    results = findings(panel, level=settings.level)
+    unknown = np.isin(panel.cells, np.asarray(aside, dtype=np.int64))
+    results = findings(panel, level=settings.level, aside=unknown)
     told(0.7)
     chronic = _chronic(conn, query, panel, results, resolution, edges, settings.level)
     told(1.0)
@@ -174,7 +173,6 @@ def effect_of_cells(
         (columns.as_date(edges[window][0]), one)
         for window, one in zip(placebo_windows(panel), results.placebo, strict=True)
     )
-    facts = found.facts
     return Effect(
         territory=facts.code,
         campaign_id=None,
@@ -185,16 +183,39 @@ def effect_of_cells(
         since=course[0].start,
         until=course[-1].end,
         treated=tuple(to_text(treated)),
-        near=tuple(to_text(ground[results.near])),
-        controls=tuple(to_text(ground[results.matches.weight > 0])),
+        near=tuple(to_text(panel.cells[results.near])),
+        controls=tuple(to_text(panel.cells[results.matches.weight > 0])),
         reports=results.effect,
         chronic=chronic,
         spill=results.spill,
         placebo=placebo,
         course=course,
         sentence=_sentence(results.effect),
-        remarks=_remarks(results, chronic, settings, before, len(edges) - before),
+        remarks=_remarks(results, chronic, settings, panel.before, len(edges) - panel.before),
     )
+
+
+def _panel(
+    conn: Connection,
+    query: ReportQuery,
+    treated: Cells,
+    resolution: int,
+    start: dt.date,
+    end: dt.date,
+    settings: EffectSettings,
+) -> tuple[Panel, list[tuple[int, int]], TerritoryFacts]:
+    """Reports by cell and period, the days of the periods, and the territory."""
+    found, chosen = columns.select(conn, query, {"cell", "day", "municipality"})
+    first, last = data_days(found)
+    edges, before = periods(start, end, first, last, settings)
+    day = found.reports["day"].astype(np.int64)
+    run = np.repeat(np.arange(len(found.runs["cell"])), found.runs["length"])
+    up = parents(found.runs["cell"], resolution)
+    ground, group = ground_of(found, up, run, chosen, day, edges, before, treated)
+    at = np.searchsorted(ground, up).clip(max=len(ground) - 1)
+    inside = (ground[at] == up) & (up != 0)
+    counts = counted(at[run], day, chosen & inside[run], edges, len(ground))
+    return Panel(ground, counts, before, group, np.isin(ground, treated)), edges, found.facts
 
 
 def _chronic(
@@ -222,7 +243,7 @@ def _chronic(
     offset = (middle.utcoffset() or dt.timedelta()).total_seconds() / 86_400
     day = np.floor(course.opened + offset).astype(np.int64)
     counts = counted(at, day, kept, edges, len(panel.cells))
-    return effect_on(replace(panel, counts=counts), results.matches, results.near, level=level)
+    return effect_on(replace(panel, counts=counts), results.matches, results.barred, level=level)
 
 
 def _kinds(plan: CampaignPlan, territory_id: int) -> ReportQuery:
@@ -274,9 +295,10 @@ def _dates(conn: Connection, saved: Saved) -> tuple[dt.date, dt.date]:
     terms = saved.plan.terms
     if terms.kind != "axes" and terms.start != dt.date.min:
         start = min(terms.start, row.first) if row.first else terms.start
-        # Working days: a week of five.
-        planned = terms.start + dt.timedelta(days=math.ceil(terms.days * 7 / 5) - 1)
-        return start, max(row.last or planned, start)
+        planned = terms.dates[-1]
+        # Until it is said to be done, teams may still be out whose visits have not come back.
+        end = max(row.last, planned) if row.last and saved.status != "done" else row.last or planned
+        return start, max(end, start)
     start, end = row.first or row.ran, row.last or row.done
     if start is None or end is None:
         raise InputError(

@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from sqlalchemy import text
 
-from data import campaigns
+from data import campaigns, territories
 from data.analyses.effect_ground import EffectSettings
 from data.analyses.effects import effect, effect_of_cells
 from data.query import ReportQuery
@@ -70,7 +71,7 @@ def test_a_saved_campaign_is_judged_by_its_visits_else_by_its_plan(
         saved = campaigns.save(conn, plan, "A")
         by_plan = effect(conn, saved.id)
         assert by_plan.remarks[0].code == "effect_cells_planned"
-        assert (by_plan.start, by_plan.end) == (START, START + dt.timedelta(days=27))
+        assert (by_plan.start, by_plan.end) == (START, START + dt.timedelta(days=25))
         assert by_plan.reports.ratio < 0.6
         lon, lat = centres(treated[:2])
         for x, y in zip(lon, lat, strict=True):
@@ -79,7 +80,50 @@ def test_a_saved_campaign_is_judged_by_its_visits_else_by_its_plan(
         by_visits = effect(conn, saved.id)
         assert (len(by_visits.treated), by_visits.end) == (2, END)
         assert dict(by_visits.remarks[0].values) == {"cells": 2, "planned": 6}
+        # From four planned cells nothing came back: they are no untreated ground.
+        untold = next(r for r in by_visits.remarks if r.code == "effect_cells_untold")
+        assert untold.caution and dict(untold.values) == {"cells": 4}
+        assert not set(by_visits.controls) & set(to_text(treated))
         assert len(effect(conn, saved.id, EffectSettings(planned=True)).treated) == 6
+
+
+def test_a_campaign_lasts_to_its_last_planned_day_until_it_is_said_to_be_done(
+    planted: tuple[Any, int, np.ndarray],
+) -> None:
+    engine, territory, treated = planted
+    plan = small_plan("plain")
+    area = dataclasses.replace(plan.areas[0], cells=tuple(to_text(treated)), sites=())
+    # Twelve working days, six a week, from a Sunday on: until the second Saturday.
+    terms = dataclasses.replace(plan.terms, start=START, days=12, weekend=(4,))
+    plan = dataclasses.replace(plan, areas=(area,), terms=terms, resolution=7, query={"groups": []})
+    lon, lat = (float(side[0]) for side in centres(treated[:1]))
+    early = dt.datetime.combine(START + dt.timedelta(days=2), dt.time(9), dt.UTC)
+    with engine.connect() as conn:
+        saved = campaigns.save(conn, plan, "B")
+        record_visit(conn, territory, NewVisit(early, True, saved.id, area=1, lon=lon, lat=lat))
+        assert effect(conn, saved.id).end == START + dt.timedelta(days=13)
+        for status in ("approved", "running", "done"):
+            campaigns.change_status(conn, saved.id, status)
+        assert effect(conn, saved.id).end == early.date()
+        conn.rollback()
+
+
+def test_one_stray_report_of_long_before_does_not_begin_the_record(
+    planted: tuple[Any, int, np.ndarray],
+) -> None:
+    engine, territory, treated = planted
+    with engine.connect() as conn:
+        conn.execute(
+            text(
+                """UPDATE report SET opened_at = opened_at - interval '9 years'
+                   WHERE id = (SELECT min(id) FROM report WHERE territory_id = :t)"""
+            ),
+            {"t": territory},
+        )
+        territories.bump_version(conn, territory, incidents_hold=True)
+        found = effect_of_cells(conn, ReportQuery(territory), treated, START, END)
+        assert found.since == START - dt.timedelta(days=300)
+        conn.rollback()
 
 
 def test_too_little_time_is_said_with_the_dates(planted: tuple[Any, int, np.ndarray]) -> None:

@@ -64,6 +64,19 @@ def test_neighbours_of_treated_cells_stand_for_nobody_and_matches_prefer_their_m
     assert matches.abroad == 0 and matches.weight[group == 2].sum() == 0
 
 
+def test_cells_that_may_have_been_treated_are_neither_compared_with_nor_taken_for_spill_over() -> None:
+    """Half of a plan came back: the other half improved too, and would hide the effect as its match."""
+    counts = np.full((N, 9), 12)
+    visited, silent = [20, 60], [21, 61, 90, 91, 92, 100, 101, 102, 110]
+    counts[visited + silent, 6:] = 6
+    aside = np.zeros(N, dtype=bool)
+    aside[visited + silent] = True
+    found = findings(_panel(counts, visited), aside=aside)
+    assert not found.matches.weight[silent].any() and not found.near[silent].any()
+    assert found.effect.ratio == pytest.approx(0.5, rel=0.01)
+    assert found.spill is not None and found.spill.ratio == pytest.approx(1, abs=0.01)
+
+
 def test_what_untreated_ground_shares_is_told_apart() -> None:
     """A shock of municipalities is found as theirs, one of single cells as the cells' own."""
     rng = np.random.default_rng(8)
