@@ -76,7 +76,7 @@ def propose(
     rates = hit_rates(conn, facts.id, until=terms.start, types=types)
     given = weights(terms)
     found = targets(
-        conn, query, ground, known, types, terms.start, terms.days,
+        conn, query, ground, known, types, terms.start, terms.dates[-1],
         within=given["open"] > 0, expect=given["new"] > 0 or given["unvisited"] > 0,
         tick=lambda s: told(0.05 + 0.35 * s),
     )  # fmt: skip

@@ -268,6 +268,7 @@ def forecast(
     query: ReportQuery,
     settings: ForecastSettings | None = None,
     *,
+    kept: bool = True,
     tick: Tick | None = None,
 ) -> Forecast:
     """Reports to expect by cell of the study area in the days after the newest report.
@@ -275,6 +276,7 @@ def forecast(
     Parameters
     ----------
     query : its end, if any, is the day before the forecast; its start limits what is learnt from.
+    kept : False leaves a kept backtest aside: the answer then follows from the reports alone.
     tick : called with the share done; raise ``Cancelled`` in it to stop.
 
     Raises
@@ -287,7 +289,7 @@ def forecast(
     days = DAYS[wanted.horizon]
     if past is None or past.days < 2 * days or not len(past.day):
         return _nothing(conn, query, wanted, resolution, past, days)
-    tested = kept_backtest(conn, query, wanted)
+    tested = kept_backtest(conn, query, wanted) if kept else None
     model = wanted.model
     if model == AUTO:
         model = tested.best if tested else DEFAULT

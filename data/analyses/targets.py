@@ -30,7 +30,8 @@ from data.analyses.terrain import YEAR, Terrain
 from data.query import ReportQuery, where
 from data.vocabulary import OPEN, Status
 from geo.cells import cells_of
-from geo.remarks import Remark, caution
+from geo.forecast import DEFAULT
+from geo.remarks import Remark, caution, decided
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -104,11 +105,6 @@ class Targets:
     remarks: tuple[Remark, ...]
 
 
-def window_days(working_days: int) -> int:
-    """Calendar days that so many working days take, five a week."""
-    return max(1, round(working_days * 7 / 5))
-
-
 def targets(
     conn: Connection,
     query: ReportQuery,
@@ -116,13 +112,13 @@ def targets(
     known: Kinds,
     types: AreaTypes,
     start: dt.date,
-    days: int,
+    last: dt.date,
     *,
     within: bool = False,
     expect: bool = True,
     tick: Tick | None = None,
 ) -> Targets:
-    """What is worth a visit in a campaign that begins on ``start`` and has so many working days.
+    """What is worth a visit in a campaign from ``start`` to ``last``, both included.
 
     Parameters
     ----------
@@ -137,7 +133,7 @@ def targets(
     standing, taken, said = _standing(conn, query, ground, known, types, start, current, within)
     remarks += said
     told(0.2)
-    window = window_days(days)
+    window = (last - start).days + 1
     chronic = _nothing()
     if current:
         chronic = _chronic(conn, query, ground, known, types, taken)
@@ -146,10 +142,13 @@ def targets(
     unvisited = np.zeros(len(ground.cells), dtype=bool)
     if expect:
         counted = dataclasses.replace(query, incidents=current)
+        # The usual model, by the reports alone: a backtest is kept beside the data version, and one
+        # that is run between two proposals on the same data must not make them differ.
         soon = forecast(
-            conn, counted, ForecastSettings(resolution=ground.resolution), tick=lambda s: told(0.4 + 0.5 * s)
-        )
-        remarks += [r for r in soon.remarks if r.caution]
+            conn, counted, ForecastSettings(resolution=ground.resolution, model=DEFAULT),
+            kept=False, tick=lambda s: told(0.4 + 0.5 * s),
+        )  # fmt: skip
+        remarks += [decided("campaign_forecast"), *(r for r in soon.remarks if r.caution)]
         span = 30.0 if soon.first is None or soon.last is None else (soon.last - soon.first).days + 1.0
         expected, spread = soon.expected * (window / span), soon.alpha
         unvisited = _unvisited(conn, query, ground, start)
@@ -253,7 +252,10 @@ def _chronic(
     types: AreaTypes,
     taken: Ints,
 ) -> Places:
-    """Chronic places where nothing stands open."""
+    """Chronic places, ``taken`` ones left out: those where a report stands open that is counted itself.
+
+    Without ``within``, that is one past its limit: a place with a report within its limit stays in.
+    """
     settings = ReturningSettings(resolution=ground.resolution, least=CHRONIC_RETURNS)
     spots = returning(conn, query, settings).spots
     cell = positions(ground.cells, spots.cell, ground.resolution)

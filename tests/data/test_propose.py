@@ -7,6 +7,7 @@ import datetime as dt
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import networkx as nx
@@ -18,6 +19,7 @@ from typer.testing import CliRunner
 
 from cli import application
 from commands.campaign_propose import read_terms
+from data.analyses import forecasts
 from data.analyses.campaigns import asked_query, propose, remark_of, said, told_query
 from data.analyses.hits import hit_rates, types_of
 from data.analyses.kinds import element_terms, kinds, target_terms
@@ -29,6 +31,7 @@ from data.plan import TARGETS, Base, CampaignPlan, CampaignTerms, PlannedArea, f
 from data.query import ReportQuery
 from geo.cells import cells_of
 from geo.errors import Cancelled, InputError
+from geo.forecast import DEFAULT
 from geo.hitrates import TYPES
 from geo.remarks import Named, caution
 from tests.data.campaign_town import END, SIDE, SOUTH, SPOT, WEST, Town, build_town
@@ -54,7 +57,9 @@ def found_targets(conn: Connection, query: ReportQuery, **more: Any) -> tuple[Te
     ground = terrain(conn, query, TERMS, 8, known)
     assert ground is not None
     types = types_of(conn, query.territory_id)
-    return ground, targets(conn, query, ground, known, types, ground.today, 2, **more)
+    return ground, targets(
+        conn, query, ground, known, types, ground.today, ground.today + dt.timedelta(days=1), **more
+    )
 
 
 # ---- targets ----
@@ -107,8 +112,8 @@ def test_what_closed_after_the_period_stood_open_at_its_end(town: Any) -> None:
     # The report of day 100 at D closed on day 102: nobody could know that on day 101.
     known = kinds(conn, query.territory_id)
     later = targets(
-        conn, early, ground, known, types_of(conn, query.territory_id), ground.today + dt.timedelta(days=30), 2,
-        expect=False,
+        conn, early, ground, known, types_of(conn, query.territory_id), ground.today + dt.timedelta(days=30),
+        ground.today + dt.timedelta(days=31), expect=False,
     )  # fmt: skip
     assert f"r{made.known['D'][2]}" in set(later.places.key)
     assert f"r{made.known['A'][0]}" not in set(later.places.key)
@@ -119,10 +124,32 @@ def test_what_is_to_come_is_the_forecast_less_what_chronic_places_stand_for(town
     conn, _, query = town
     ground, found = found_targets(conn, query)
     assert len(found.expected) == len(ground.cells) and (found.expected >= 0).all()
-    assert found.window == 3  # of two working days, five a week
+    assert found.window == 2
     assert found.spread >= 0
     # Nobody visited anything: every hot cell is unvisited, and hot cells are in the busy east.
     assert found.unvisited.any() and (ground.lon[found.unvisited] > WEST + SIDE).mean() > 0.8
+
+
+def test_a_backtest_that_is_kept_meanwhile_changes_nothing(
+    town: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    conn, _, query = town
+    _, before = found_targets(conn, query)
+    kept = SimpleNamespace(best="last", alpha=9.0, starts=())
+    monkeypatch.setattr(forecasts, "kept_backtest", lambda *_: kept)
+    _, after = found_targets(conn, query)
+    assert (after.expected == before.expected).all() and after.spread == before.spread
+    assert "campaign_forecast" in {remark.code for remark in after.remarks}
+    monkeypatch.setattr(forecasts, "kept_backtest", lambda *_: SimpleNamespace(best=DEFAULT, alpha=9.0))
+    assert found_targets(conn, query)[1].spread == before.spread
+
+
+def test_the_days_of_a_campaign_follow_its_weekend(town: Any) -> None:
+    conn, _, query = town
+    # Tuesday 28 October to Sunday, Friday and Saturday off; without a weekend to Friday.
+    for weekend, days in (((4, 5), 6), ((), 4)):
+        told = propose(conn, query, dataclasses.replace(TERMS, days=4, weekend=weekend, teams=1))
+        assert dict(_remark(told, "campaign_targets").values)["days"] == days
 
 
 # ---- the proposal ----
