@@ -26,7 +26,7 @@ from data import columns, territories
 from data.copying import copy_frame, raw_cursor
 from geo.errors import InputError
 from geo.network import Network, Ways
-from geo.roads import FAST, RoadPlane, Roads, Snapped, Texts
+from geo.roads import FAST, RoadPlane, Roads, Texts
 
 Floats = npt.NDArray[np.float64]
 Flags = npt.NDArray[np.bool_]
@@ -75,8 +75,12 @@ class Streets:
     def network(self) -> Network:
         return Network(self.roads)
 
+    @cached_property
+    def footways(self) -> Network:
+        return Network(self.roads, on_foot=True)
+
     def prepared(self, name: str) -> None:
-        """Make ``plane`` or ``network`` once, whoever asks first."""
+        """Make ``plane``, ``network`` or ``footways`` once, whoever asks first."""
         with self._making:
             getattr(self, name)
 
@@ -120,33 +124,6 @@ def of_territory(conn: Connection, territory_id: int) -> Roads | None:
     return None if found is None else found.roads
 
 
-def snapped(
-    conn: Connection, territory_id: int, lon: npt.ArrayLike, lat: npt.ArrayLike, within_m: float = SNAP_M
-) -> Snapped | None:
-    """The road of each point (n,), as positions in ``of_territory``; None while no roads are loaded."""
-    found = streets(conn, territory_id)
-    if found is None:
-        return None
-    found.prepared("plane")
-    return found.plane.snap(lon, lat, within_m)
-
-
-def road_class_at(
-    conn: Connection, territory_id: int, lon: npt.ArrayLike, lat: npt.ArrayLike, within_m: float = SNAP_M
-) -> Texts | None:
-    """Class (``geo.roads.CLASSES``) of the nearest road of each point (n,), '' where none is within reach.
-
-    None while no roads are loaded. To keep people off fast roads ask ``beside_fast_road``:
-    the nearest road of a place beside a motorway may be its service lane.
-    """
-    found = streets(conn, territory_id)
-    hit = snapped(conn, territory_id, lon, lat, within_m)
-    if found is None or hit is None:
-        return None
-    named = np.where(hit.road >= 0, found.roads.road_class[np.maximum(hit.road, 0)], "")
-    return named.astype(object)
-
-
 def beside_fast_road(
     conn: Connection, territory_id: int, lon: npt.ArrayLike, lat: npt.ArrayLike, within_m: float = SNAP_M
 ) -> Flags | None:
@@ -160,24 +137,20 @@ def beside_fast_road(
     return RoadPlane(found.roads.lines[fast]).snap(lon, lat, within_m).road >= 0
 
 
-def road_ways(conn: Connection, territory_id: int, lon: npt.ArrayLike, lat: npt.ArrayLike) -> Ways | None:
-    """Distances along roads between places (n,), and which pairs have none; None while none are loaded."""
+def road_ways(
+    conn: Connection, territory_id: int, lon: npt.ArrayLike, lat: npt.ArrayLike, *, on_foot: bool = False
+) -> Ways | None:
+    """Distances along roads between places (n,), driven or walked; None while no roads are loaded.
+
+    Pairs without a path are geodesic × ``DETOUR``; ``Ways.assumed`` says which.
+    """
     found = streets(conn, territory_id)
     if found is None:
         return None
-    found.prepared("network")
-    return found.network.distances(lon, lat)
-
-
-def road_distances(
-    conn: Connection, territory_id: int, lon: npt.ArrayLike, lat: npt.ArrayLike
-) -> Floats | None:
-    """Metres along roads from each place (row) to each other (column), (n, n); None without roads.
-
-    Pairs without a path are geodesic × ``DETOUR``; ``road_ways`` says which.
-    """
-    ways = road_ways(conn, territory_id, lon, lat)
-    return None if ways is None else ways.metres
+    name = "footways" if on_foot else "network"
+    found.prepared(name)
+    ways: Ways = getattr(found, name).distances(lon, lat)
+    return ways
 
 
 def is_current(conn: Connection, territory_id: int, label: str, content: str) -> bool:

@@ -19,7 +19,7 @@ from scipy.sparse.csgraph import connected_components, dijkstra
 from scipy.spatial import cKDTree
 
 from geo.errors import InputError
-from geo.roads import DETOUR, ON_FOOT, Floats, Ints, RoadPlane, Roads
+from geo.roads import DETOUR, FAST, ON_FOOT, Floats, Ints, RoadPlane, Roads
 
 JOIN_M = 1.0  # a dead end this near to another vertex is a slip of the pen
 REACH_M = 1_000.0  # a place farther from every road has no road distance
@@ -54,20 +54,23 @@ class Network:
 
     Parameters
     ----------
-    roads : footpaths among them are left out.
-    one_way : obey the direction of roads; False for teams on foot.
+    roads : of a territory.
+    on_foot : False takes roads in their direction and leaves footpaths out; True walks them
+        both ways, footpaths too, and leaves fast roads out while there are others.
 
     Raises
     ------
     InputError : no road is left that can be driven on.
     """
 
-    def __init__(self, roads: Roads, *, one_way: bool = True) -> None:
-        driven = roads.take(~np.isin(roads.road_class, ON_FOOT))
-        if not len(driven):
+    def __init__(self, roads: Roads, *, on_foot: bool = False) -> None:
+        used = roads.take(~np.isin(roads.road_class, FAST if on_foot else ON_FOOT))
+        if not len(used) and on_foot:
+            used = roads
+        if not len(used):
             raise InputError("Road distances need roads that can be driven on: there are only footpaths.")
-        self.plane = RoadPlane(driven.lines)
-        self._edges(driven, one_way)
+        self.plane = RoadPlane(used.lines)
+        self._edges(used, not on_foot)
 
     def _edges(self, roads: Roads, one_way: bool) -> None:
         plane = self.plane

@@ -17,7 +17,6 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 import vroom
-from pyproj import Geod
 
 from geo.errors import InputError
 
@@ -29,7 +28,6 @@ GROUP = 50  # sites that are solved together, about: the solver's time grows wit
 RESERVE = 1.1  # share of the hours for which sites are considered
 EXPLORE = 1  # of VROOM, 0 to 5: more takes many times as long and gained under 1 % of travel
 GRAIN = 10  # milliseconds, see _solved
-_GEOD = Geod(ellps="WGS84")
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,16 +58,6 @@ class Rounds:
     metres: Floats
     minutes: Floats
     back: Floats
-
-
-def crow_metres(lon: npt.ArrayLike, lat: npt.ArrayLike, detour: float) -> Floats:
-    """Geodesic distances of places (n,), decimal degrees, times a detour factor: (n, n) metres."""
-    x, y = np.asarray(lon, dtype=np.float64), np.asarray(lat, dtype=np.float64)
-    n = len(x)
-    i, j = np.triu_indices(n, 1)
-    metres = np.zeros((n, n))
-    metres[i, j] = _GEOD.inv(x[i], y[i], x[j], y[j])[2]
-    return (metres + metres.T) * detour
 
 
 def rounds(

@@ -3,7 +3,7 @@
 Each area has one team; a team with several works them one after the other, those that lie
 together. Its days start and end at its base (``geo/rounds.py``). Times are road distances
 where roads are loaded, else geodesic × ``geo.roads.DETOUR``, at the minutes per km of the
-terms; volunteers walk from site to site. Caveat: minutes per km are the same on every road
+terms; volunteers walk from site to site, by footpaths and against one-way signs too. Caveat: minutes per km are the same on every road
 and at every hour; sites that no day has time for stay without one, and are counted.
 """
 
@@ -21,9 +21,10 @@ from data import roads, territories
 from data.analyses.volunteers import WALK_MINUTES_KM
 from data.plan import CampaignPlan, CampaignTerms, PlannedArea, Said, Site, WorkDay
 from geo.errors import InputError
+from geo.network import straight_m
 from geo.remarks import Remark, caution, decided
 from geo.roads import DETOUR
-from geo.rounds import Shift, crow_metres, rounds
+from geo.rounds import Shift, rounds
 
 Floats = npt.NDArray[np.float64]
 Tick = Callable[[float], None]
@@ -57,7 +58,7 @@ def with_rounds(conn: Connection, plan: CampaignPlan, *, tick: Tick | None = Non
         for position, area in enumerate(mine):
             # By key: the order in which sites are listed has no say in their rounds.
             area = dataclasses.replace(area, sites=tuple(sorted(area.sites, key=lambda s: s.key)))
-            metres, missing = _metres(conn, place.id, area)
+            metres, missing = _metres(conn, place.id, area, plan.kind == "community")
             on_roads, pathless = on_roads or missing is not None, pathless + (missing or 0)
             given, later = _own(free, [each.hours for each in mine[position:]])
             planned, used = _area_rounds(area, team, terms, plan.kind, metres, given)
@@ -117,13 +118,22 @@ def _own(free: list[Shift], hours: Sequence[float]) -> tuple[list[Shift], list[S
     return [Shift(first.day, first.opens, middle)], [Shift(first.day, middle, first.closes), *free[1:]]
 
 
-def _metres(conn: Connection, territory_id: int, area: PlannedArea) -> tuple[Floats, int | None]:
-    """Metres between base and sites (n + 1, n + 1), and pairs without a path; None without roads."""
+def _metres(
+    conn: Connection, territory_id: int, area: PlannedArea, walking: bool
+) -> tuple[Floats, int | None]:
+    """Metres between base and sites (n + 1, n + 1), and pairs without a path; None without roads.
+
+    ``walking`` : sites are walked to from each other; the way from the base and back is driven.
+    """
     lon, lat = np.array([_middle(area), *((site.lon, site.lat) for site in area.sites)]).T
     ways = roads.road_ways(conn, territory_id, lon, lat)
     if ways is None:
-        return crow_metres(lon, lat, DETOUR), None
-    return ways.metres, int(ways.assumed.sum())
+        return straight_m(lon, lat) * DETOUR, None
+    metres, assumed = ways.metres.copy(), ways.assumed.copy()
+    on_foot = roads.road_ways(conn, territory_id, lon[1:], lat[1:], on_foot=True) if walking else None
+    if on_foot is not None:
+        metres[1:, 1:], assumed[1:, 1:] = on_foot.metres, on_foot.assumed
+    return metres, int(assumed.sum())
 
 
 def _area_rounds(

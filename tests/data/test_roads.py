@@ -11,6 +11,7 @@ from typing import Any
 
 import geopandas as gpd
 import numpy as np
+import polars as pl
 import pytest
 import shapely
 from typer.testing import CliRunner
@@ -18,17 +19,19 @@ from typer.testing import CliRunner
 from cli import application
 from data import roads, territories
 from data.analyses.axes import MOST, propose_axes
+from data.analyses.rounds import _metres
 from data.analyses.rules import CampaignClash
 from data.analyses.works import chosen_works, costs_by_work, widths, work_costs, works
-from data.plan import AxisTerms, CampaignPlan, from_json
+from data.plan import AxisTerms, Base, CampaignPlan, from_json
 from data.query import ReportQuery
 from data.reference import read
 from geo.errors import Cancelled, InputError
 from geo.network import straight_m
-from geo.roads import CLASSES, DETOUR
+from geo.roads import CLASSES, DETOUR, lengths_m
 from ingest.areas import ingest_areas
 from ingest.pipeline import ingest_reports
 from ingest.roads import ingest_roads
+from tests.campaign_sample import planned_area
 
 WEST, SOUTH, SIDE = 49.0, 26.0, 0.08
 STREETS = 8  # each way
@@ -125,9 +128,10 @@ def test_places_are_as_far_apart_as_the_streets_between_them(town: Any) -> None:
         np.array([SOUTH + 2.5 * step, SOUTH + 5.5 * step]),
     )
     with store.engine.connect() as conn:
-        metres = roads.road_distances(conn, territory, lon, lat)
         ways = roads.road_ways(conn, territory, lon, lat)
-    assert metres is not None and ways is not None and ways.pairs_assumed == 0
+        nothing = roads.road_ways(conn, territory + 1, lon, lat)
+    assert nothing is None and ways is not None and ways.pairs_assumed == 0
+    metres = ways.metres
     # Around the corner: east, then north.
     sides = straight_m(
         [WEST, WEST + 3 * step, WEST + 3 * step], [SOUTH + 4 * step, SOUTH + 4 * step, SOUTH + 7 * step]
@@ -136,7 +140,7 @@ def test_places_are_as_far_apart_as_the_streets_between_them(town: Any) -> None:
     assert metres[0, 1] > straight_m(lon, lat)[0, 1] * 1.2 and DETOUR > 1
 
 
-def test_a_place_knows_the_class_of_its_road_and_whether_a_fast_one_is_near(town: Any) -> None:
+def test_a_place_knows_whether_a_fast_road_is_near(town: Any) -> None:
     store, territory, _ = town
     step = SIDE / STREETS
     motorway = WEST + (STREETS - 0.5) * step
@@ -144,15 +148,50 @@ def test_a_place_knows_the_class_of_its_road_and_whether_a_fast_one_is_near(town
     lon = np.array([WEST + 2 * step, WEST + 2 * step, motorway, motorway - 1e-4])
     lat = np.array([SOUTH + 0.5 * step, SOUTH + step, SOUTH + step, SOUTH + 0.5 * step])
     with store.engine.connect() as conn:
-        classes = roads.road_class_at(conn, territory, lon, lat)
         fast = roads.beside_fast_road(conn, territory, lon, lat)
-        nothing = (
-            roads.road_class_at(conn, territory + 1, lon, lat),
-            roads.road_distances(conn, territory + 1, lon, lat),
-        )
-    assert classes is not None and classes.tolist() == ["primary", "", "motorway", "primary"]
+        nothing = roads.beside_fast_road(conn, territory + 1, lon, lat)
     assert fast is not None and fast.tolist() == [False, False, True, True]
-    assert nothing == (None, None)
+    assert nothing is None
+
+
+def test_volunteers_walk_from_site_to_site_and_are_driven_to_them(town: Any) -> None:
+    """One-way streets and a footpath across the block: the base is reached by car, sites on foot."""
+    store, territory, _ = town
+    step = SIDE / STREETS
+    corners = [(0.0, 0.0), (step, 0.0), (step, step), (0.0, step), (0.0, 0.0)]
+    ring = [
+        shapely.LineString([(WEST + x, SOUTH + y) for x, y in pair])
+        for pair in zip(corners, corners[1:], strict=False)
+    ]
+    across = shapely.LineString([(WEST, SOUTH), (WEST + step, SOUTH + step)])
+    table = pl.DataFrame(
+        {
+            "name_ar": [None] * 5, "name_en": [None] * 5, "ref": [None] * 5, "source_class": [None] * 5,
+            "road_class": ["local"] * 4 + ["path"], "direction": [1, 1, 1, 1, 0],
+            "length_m": lengths_m(np.array([*ring, across])),
+        },
+        schema_overrides=dict.fromkeys(("name_ar", "name_en", "ref", "source_class"), pl.String)
+        | {"direction": pl.Int16},
+    )  # fmt: skip
+    base = Base("B", WEST, SOUTH)
+    spots = [(WEST + step, SOUTH), (WEST + step, SOUTH + step)]
+    area = planned_area(1, SOUTH, WEST, size=2)
+    sites = tuple(
+        dataclasses.replace(site, lon=x, lat=y) for site, (x, y) in zip(area.sites, spots, strict=True)
+    )
+    area = dataclasses.replace(area, base=base, sites=sites)
+    with store.engine.connect() as conn:
+        roads.replace_set(
+            conn, territory, table, np.array([*ring, across]), label="x", simulated=False, file_name="f",
+            file_digest="d", content="c", read=5, accepted=5,
+        )  # fmt: skip
+        driven, _ = _metres(conn, territory, area, walking=False)
+        walked, missing = _metres(conn, territory, area, walking=True)
+        conn.rollback()
+    east, north = straight_m([WEST, WEST + step, WEST], [SOUTH, SOUTH, SOUTH + step])[0, 1:]
+    assert driven[2, 1] == pytest.approx(2 * east + north, rel=0.01)  # round the block
+    assert walked[2, 1] == walked[1, 2] == pytest.approx(north, rel=0.01)
+    assert (walked[0] == driven[0]).all() and (walked[:, 0] == driven[:, 0]).all() and missing == 0
 
 
 # ---- axes ----

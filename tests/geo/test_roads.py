@@ -140,8 +140,30 @@ def test_one_way_streets_make_the_way_back_longer_except_on_foot() -> None:
     lon, lat = at((1, 0), (3, 0))
     there, back = Network(around).distances(lon, lat).metres[[0, 1], [1, 0]]
     assert there == pytest.approx(2 * STEP * 99_760, rel=0.01) and back > 6 * there
-    on_foot = Network(around, one_way=False).distances(lon, lat).metres
+    on_foot = Network(around, on_foot=True).distances(lon, lat).metres
     assert on_foot[1, 0] == pytest.approx(on_foot[0, 1])
+
+
+def test_people_on_foot_take_paths_and_no_fast_roads() -> None:
+    # A path straight across a ring of streets, and a motorway beside it.
+    lines = [[(2, 0), (0, 0), (0, 9), (2, 9)], [(2, 0), (2, 9)], [(2, 0), (3, 0), (3, 9), (2, 9)]]
+    town = roads(lines, road_class=["local", "path", "motorway"])
+    places = at((2, 0), (2, 9))
+    straight = 9 * STEP * 110_800
+    walked = Network(town, on_foot=True).distances(*places)
+    assert walked.metres[0, 1] == pytest.approx(straight, rel=0.01)
+    assert Network(town).distances(*places).metres[0, 1] == pytest.approx(
+        straight + 2 * STEP * 99_760, rel=0.01
+    )
+    around = Network(town.take(np.array([0, 2])), on_foot=True).distances(*places)
+    assert around.metres[0, 1] == pytest.approx(straight + 4 * STEP * 99_760, rel=0.01)
+
+
+def test_straight_distances_are_geodesic() -> None:
+    metres = straight_m([50.0, 50.0, 51.0], [26.0, 27.0, 26.0])
+    assert metres[0, 1] == pytest.approx(110_770, rel=1e-3)
+    assert metres[0, 2] == pytest.approx(100_090, rel=1e-3)
+    assert (metres == metres.T).all() and (np.diag(metres) == 0).all()
 
 
 def test_pairs_without_a_way_are_counted_and_flown_with_a_detour() -> None:

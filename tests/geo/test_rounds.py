@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from geo.errors import InputError
-from geo.rounds import Rounds, Shift, crow_metres, rounds
+from geo.rounds import Rounds, Shift, rounds
 
 
 def town(n: int, seed: int, side_km: float = 4.0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -116,13 +116,6 @@ def test_a_site_longer_than_a_day_has_no_day() -> None:
     metres, travel, places = town(3, 1)
     found = rounds(travel, metres, np.array([10.0, 500, 10]), np.ones(3), places, [Shift(1, 0, 360)])
     assert found.shift.tolist() == [0, -1, 0]
-
-
-def test_distances_are_geodesic_times_the_detour() -> None:
-    metres = crow_metres([50.0, 50.0, 51.0], [26.0, 27.0, 26.0], 1.3)
-    assert metres[0, 1] == pytest.approx(1.3 * 110_770, rel=1e-3)
-    assert metres[0, 2] == pytest.approx(1.3 * 100_090, rel=1e-3)
-    assert (metres == metres.T).all() and (np.diag(metres) == 0).all()
 
 
 def test_sites_without_times_between_them_are_refused() -> None:
