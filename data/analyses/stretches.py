@@ -2,17 +2,21 @@
 
 Stretches lie in a municipality by their midpoint; a report lies on a stretch by the nearest
 road. Counts are by kind, by the work that would mend them (``works.py``) and by half of the
-period. Caveat: a report without a point is on no stretch, and is not looked at.
+period, which lies within the days that the territory has reports of: days outside are not
+known to be quiet. Caveat: a report without a point is on no stretch, and is not looked at.
 """
 
 from __future__ import annotations
 
+import datetime as dt
 from dataclasses import dataclass
+from zoneinfo import ZoneInfo
 
 import numpy as np
 import numpy.typing as npt
 from sqlalchemy import Connection, text
 
+from data import columns
 from data.analyses.kinds import Kinds
 from data.analyses.terrain import areas_of
 from data.analyses.works import works
@@ -105,7 +109,8 @@ def _middle(line: Floats) -> Floats:
 
 
 def point_reports(conn: Connection, query: ReportQuery) -> PointReports:
-    """The reports that fit and have a point; the period is the query's, else that of the reports."""
+    """The reports that fit and have a point, of that part of the query's period that is on record."""
+    first, last = _period(conn, query)
     condition, params = where(conn, query)
     # A scan of the territory's reports; packed, so that no row becomes a Python object.
     row = conn.execute(
@@ -123,12 +128,26 @@ def point_reports(conn: Connection, query: ReportQuery) -> PointReports:
         for side in (row.lon, row.lat, row.at)
     )
     kind = np.frombuffer(bytes(row.kind or b""), dtype=">i8").astype(np.int64)
-    first, last = (float(at.min()), float(at.max())) if len(at) else (0.0, 0.0)
-    if query.start:
-        first = min(first, np.datetime64(query.start, "s").astype(np.int64).item())
-    if query.end:
-        last = max(last, (np.datetime64(query.end, "s") + np.timedelta64(1, "D")).astype(np.int64).item())
-    return PointReports(lon, lat, kind, at, first, max(last - first, 86_400.0) / _YEAR)
+    # A few stray reports of long before the record begins would be many a year of nothing.
+    on_record = (at >= first) & (at < last)
+    years = max(last - first, 86_400.0) / _YEAR
+    return PointReports(lon[on_record], lat[on_record], kind[on_record], at[on_record], first, years)
+
+
+def _period(conn: Connection, query: ReportQuery) -> tuple[float, float]:
+    """From when to when the reports of the query are on record, seconds since 1970."""
+    found = columns.load(conn, query.territory_id, {"day", "state"})
+    usable = found.reports["day"][(found.reports["state"] & columns.ON_DEFAULT_POINT) == 0]
+    if not len(usable):
+        return 0.0, 0.0
+    first = columns.as_date(columns.first_day(usable))
+    last = columns.as_date(int(usable.max()))
+    first, last = max(first, query.start or first), min(last, query.end or last)
+    zone = ZoneInfo(found.facts.timezone)
+    begins, ends = (
+        dt.datetime.combine(day, dt.time(), zone).timestamp() for day in (first, last + dt.timedelta(days=1))
+    )
+    return begins, ends
 
 
 def counted(reports: PointReports, at: Ints, stretches: int, known: Kinds) -> StretchCounts:

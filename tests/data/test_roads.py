@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import dataclasses
 import datetime as dt
+import itertools
 import json
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ import numpy as np
 import polars as pl
 import pytest
 import shapely
+from sqlalchemy import text
 from typer.testing import CliRunner
 
 from cli import application
@@ -21,6 +23,7 @@ from data import roads, territories
 from data.analyses.axes import MOST, propose_axes
 from data.analyses.rounds import _metres
 from data.analyses.rules import CampaignClash
+from data.analyses.stretches import point_reports
 from data.analyses.works import chosen_works, costs_by_work, widths, work_costs, works
 from data.plan import AxisTerms, Base, CampaignPlan, from_json
 from data.query import ReportQuery
@@ -160,8 +163,7 @@ def test_volunteers_walk_from_site_to_site_and_are_driven_to_them(town: Any) -> 
     step = SIDE / STREETS
     corners = [(0.0, 0.0), (step, 0.0), (step, step), (0.0, step), (0.0, 0.0)]
     ring = [
-        shapely.LineString([(WEST + x, SOUTH + y) for x, y in pair])
-        for pair in zip(corners, corners[1:], strict=False)
+        shapely.LineString([(WEST + x, SOUTH + y) for x, y in pair]) for pair in itertools.pairwise(corners)
     ]
     across = shapely.LineString([(WEST, SOUTH), (WEST + step, SOUTH + step)])
     table = pl.DataFrame(
@@ -279,6 +281,41 @@ def test_the_filters_of_the_query_narrow_reports_and_roads(town: Any, plan: Camp
     assert 110 <= sum(stretch.reports for stretch in narrow.stretches) <= 120
     lanes = _proposed(town, dataclasses.replace(TERMS, classes=("local",)))
     assert {s.road_class for s in lanes.stretches} <= {"local"}
+
+
+def test_days_that_are_not_on_record_are_no_quiet_years(town: Any, plan: CampaignPlan) -> None:
+    """A period from 2015 to 2035 is the two years that there are reports of; so is that of a rare kind."""
+    wide = _proposed(town, TERMS, start=dt.date(2015, 1, 1), end=dt.date(2035, 1, 1))
+    assert [s.benefit for s in wide.stretches] == [s.benefit for s in plan.stretches]
+    store, territory, _ = town
+    with store.engine.connect() as conn:
+        every = point_reports(conn, ReportQuery(territory))
+        rare = point_reports(conn, ReportQuery(territory, elements=("R04",)))
+        half = point_reports(conn, ReportQuery(territory, start=dt.date(2025, 1, 1)))
+        conn.execute(
+            text(
+                """UPDATE report SET opened_at = opened_at - interval '20 years'
+                   WHERE id = (SELECT min(id) FROM report WHERE territory_id = :t)"""
+            ),
+            {"t": territory},
+        )
+        # As if there were twice a thousand: one stray report in them does not begin the record.
+        conn.execute(
+            text(
+                """INSERT INTO report SELECT (r).* FROM (
+                     SELECT jsonb_populate_record(r, jsonb_build_object('id', r.id + k * 1000000,
+                       'reference', r.reference || '-' || k, 'content', r.content + k)) AS r
+                     FROM report r, generate_series(1, 3) k
+                     WHERE territory_id = :t AND id > (SELECT min(id) FROM report WHERE territory_id = :t)) x"""
+            ),
+            {"t": territory},
+        )
+        territories.bump_version(conn, territory, incidents_hold=True)
+        stray = point_reports(conn, ReportQuery(territory))
+        conn.rollback()
+    assert (rare.first, rare.years) == (every.first, every.years)
+    assert every.years == pytest.approx(2, abs=0.02) and half.years == pytest.approx(1, abs=0.02)
+    assert stray.years == pytest.approx(every.years, abs=0.02) and stray.at.min() >= stray.first
 
 
 def test_what_is_not_there_is_refused_or_said(town: Any) -> None:
