@@ -23,6 +23,7 @@ TARGETS = ("overdue", "open", "chronic", "new", "unvisited")
 Target = Literal["overdue", "open", "chronic", "new", "unvisited"]
 WEEK = 5  # working days
 MOST_AREAS = 200
+MOST_SEED = 2**31 - 1  # what every generator takes
 FORMAT = 1  # of the document; count up when its meaning changes
 
 
@@ -46,7 +47,9 @@ class CampaignTerms:
     teams : people who work together count as one team. hours : of work a day, breaks left out.
     minutes_site : at an inspected site. minutes_km : between sites.
     areas : how many to propose; None gives each team one for each of its weeks of five days,
-        for an area that is worked longer runs into its lesser places.
+        for an area that is worked longer runs into its lesser places. More areas than teams
+        are rounded up to a multiple of the teams, so that no team's hours are left over. A plan
+        holds the number that None stood for.
     most_km2 : no area is larger; None leaves it to the hours.
     weights : (target, weight) of each kind of target; one that is missing weighs what
         ``data/reference/campaign_targets.csv`` says.
@@ -104,6 +107,7 @@ class CampaignTerms:
             ("most_km2", 1 if self.most_km2 is None else self.most_km2, 1e-4, 1e6),
             ("since_visit", self.since_visit, 0, 3660),
             ("volunteers", self.volunteers, 1, 10_000),
+            ("seed", self.seed, 0, MOST_SEED),
         ]
         faults = [f"{n} is {v:g}, not from {a:g} to {b:g}" for n, v, a, b in ranges if not a <= v <= b]
         faults += [
@@ -123,8 +127,19 @@ class CampaignTerms:
 
     @property
     def number_of_areas(self) -> int:
-        """Areas that are asked for: the number given, else one for each team and week."""
-        return self.areas or min(self.teams * -(-self.days // WEEK), MOST_AREAS)
+        """Areas that are proposed: the number given, else one for each team and week.
+
+        Above the number of teams it is a multiple of them.
+        """
+        if self.areas is not None and self.areas <= self.teams:
+            return self.areas
+        return self.teams * self.turns
+
+    @property
+    def turns(self) -> int:
+        """Areas that one team works, one after the other."""
+        turns = -(-self.days // WEEK) if self.areas is None else -(-self.areas // self.teams)
+        return max(1, min(turns, MOST_AREAS // self.teams))
 
     @property
     def team_hours(self) -> float:
@@ -164,7 +179,6 @@ class AxisTerms:
     pinned: tuple[str, ...] = ()
     dropped: tuple[str, ...] = ()
     classes: tuple[str, ...] = ()  # road classes to look at; all main roads when empty
-    seed: int = 0
 
     def __post_init__(self) -> None:
         ranges = [("budget", self.budget, 0, 1e13), ("length_m", self.length_m, 50, 50_000)]

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import dataclasses
 import datetime as dt
-import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -63,6 +62,8 @@ def propose(
     InputError : a term names what is not there; ``CampaignClash`` : rules cannot all be met.
     """
     told = tick or (lambda done: None)
+    if terms.areas is None:
+        terms = dataclasses.replace(terms, areas=terms.number_of_areas)
     facts = territory_facts(conn, query.territory_id)
     known = kinds(conn, facts.id, terms.severity)
     resolution, remarks = _resolution(conn, query, terms)
@@ -105,6 +106,10 @@ def propose(
     told(1.0)
     if len(areas) < rules.limits.areas:
         said.append(caution("campaign_fewer_areas", areas=len(areas), asked=rules.limits.areas))
+    if 0 < len(areas) < terms.teams:
+        said.append(
+            caution("campaign_idle", areas=len(areas), teams=terms.teams, idle=terms.teams - len(areas))
+        )
     plan = _plan(
         facts,
         query,
@@ -172,11 +177,16 @@ def _what_if(
 
 
 def _other_teams(rules: Rules, terms: CampaignTerms) -> list[tuple[str, int, int]]:
-    """Code, teams and areas of the plans with a fifth of the teams fewer, and more."""
+    """Code, teams and areas of the plans with a fifth of the teams fewer, and more.
+
+    Each team works as many areas as before. Where some teams have none, others that go or come
+    are of those.
+    """
+    asked = rules.limits.areas
     step = max(1, round(WHAT_IF * terms.teams))
     others = (("teams_fewer", terms.teams - step), ("teams_more", terms.teams + step))
     return [
-        (code, teams, max(1, round(rules.limits.areas * teams / terms.teams)))
+        (code, teams, rules.turns * teams if asked >= terms.teams else min(asked, teams))
         for code, teams in others
         if teams >= 1
     ]
@@ -315,8 +325,3 @@ def remark_of(one: Said) -> Remark:
         elif not (name.endswith("_en") and f"{name[:-3]}_ar" in given):
             values.append((name, value))
     return Remark(one.code, tuple(values), one.caution)
-
-
-def areas_per_team(terms: CampaignTerms) -> int:
-    """Areas that one team works, one after the other."""
-    return math.ceil(terms.number_of_areas / terms.teams)

@@ -74,12 +74,12 @@ def with_rounds(conn: Connection, plan: CampaignPlan, *, tick: Tick | None = Non
 
 
 def teams_of(areas: Sequence[PlannedArea], teams: int) -> list[list[PlannedArea]]:
-    """The areas of each team: at most ceil(areas ÷ teams), those nearest to each other."""
-    most = math.ceil(len(areas) / max(teams, 1))
+    """The areas of each team, those nearest to each other; no team has two more than another."""
+    each, over = divmod(len(areas), max(teams, 1))
     left = sorted(areas, key=lambda area: area.number)
-    found = []
+    found: list[list[PlannedArea]] = []
     while left:
-        mine = [left.pop(0)]
+        mine, most = [left.pop(0)], each + (len(found) < over)
         while left and len(mine) < most:
             lon, lat = _middle(mine[0])
             apart = [

@@ -9,7 +9,6 @@ command line to say in words. Caveat: a cell that cannot be reached within a day
 from __future__ import annotations
 
 import datetime as dt
-import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -68,8 +67,10 @@ def rules_of(conn: Connection, ground: Terrain, terms: CampaignTerms) -> Rules:
     InputError : a municipality or a cell that the terms name is not in the study area.
     """
     asked = terms.number_of_areas
-    turns = math.ceil(asked / terms.teams)
+    turns = terms.turns
     remarks: list[Remark] = []
+    if terms.areas not in (None, asked):
+        remarks.append(decided("campaign_rounded", asked=terms.areas, areas=asked, teams=terms.teams))
     if turns > 1:
         remarks.append(decided("campaign_turns", areas=asked, teams=terms.teams, turns=turns))
     capacity = terms.days * np.maximum(terms.hours - 2 * ground.way_hours, 0.0) / turns

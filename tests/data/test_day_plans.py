@@ -84,6 +84,8 @@ def test_teams_take_areas_that_lie_together() -> None:
     places = ((26.40, 50.00), (26.60, 50.30), (26.41, 50.01), (26.61, 50.31))
     areas = [planned_area(k, lat, lon) for k, (lat, lon) in enumerate(places, 1)]
     assert [[a.number for a in mine] for mine in teams_of(areas, 2)] == [[1, 3], [2, 4]]
+    # No team is idle while another has two more than it.
+    assert sorted(len(mine) for mine in teams_of((*areas, *areas), 6)) == [1, 1, 1, 1, 2, 2]
     assert [[a.number for a in mine] for mine in teams_of(areas, 9)] == [[1], [2], [3], [4]]
 
 

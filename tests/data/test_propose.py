@@ -276,12 +276,44 @@ def test_bases_take_the_way_off_and_more_areas_than_teams_share_the_hours(town: 
     conn, _, query = town
     far = Base("Depot", WEST + 0.25, SOUTH)
     terms = dataclasses.replace(TERMS, hours=5, areas=3, bases=(far,))
+    assert terms.number_of_areas == 4
     shared = propose(conn, query, terms)
     # Some 20 km there and back at 2.5 minutes a km and a detour of 1.3: over two of five hours;
-    # and of three areas for two teams one team works two, so each area has half of the hours.
+    # and four areas for two teams are two each, so each area has half of the hours.
     assert all(0.2 < area.capacity / (5 / 2) < 0.8 for area in shared.areas)
     assert "campaign_bases_assumed" not in {remark.code for remark in shared.remarks}
-    assert dict(_remark(shared, "campaign_turns").values)["turns"] == 2
+    assert dict(_remark(shared, "campaign_turns").values) == {"areas": 4, "teams": 2, "turns": 2}
+    assert dict(_remark(shared, "campaign_rounded").values) == {"asked": 3, "areas": 4, "teams": 2}
+
+
+def test_areas_above_the_teams_are_a_multiple_of_them_so_that_all_hours_are_used() -> None:
+    def hours(**given: int) -> float:
+        terms = CampaignTerms(teams=6, hours=6, **{"days": 5} | given)
+        return terms.number_of_areas * terms.team_hours / terms.turns
+
+    assert [hours(areas=areas) for areas in (6, 7, 12, 18)] == [180] * 4
+    assert CampaignTerms(teams=6, days=5, areas=7).number_of_areas == 12
+    # Fewer areas than teams are as asked; at most 200 areas, and a multiple still.
+    assert CampaignTerms(teams=6, areas=4).number_of_areas == 4
+    assert [CampaignTerms(teams=teams, areas=200).number_of_areas for teams in (6, 200, 150)] == [
+        198,
+        200,
+        150,
+    ]
+    assert CampaignTerms(teams=150, days=15).number_of_areas == 150
+
+
+def test_idle_teams_are_told_and_more_teams_than_areas_change_nothing(town: Any, plan: CampaignPlan) -> None:
+    conn, _, query = town
+    few = propose(conn, query, dataclasses.replace(TERMS, areas=2, teams=5))
+    assert dict(_remark(few, "campaign_idle").values) == {"areas": 2, "teams": 5, "idle": 3}
+    assert [(one.teams, round(one.finds - few.finds, 6)) for one in few.what_if] == [(4, 0), (6, 0)]
+    assert "campaign_idle" not in {remark.code for remark in plan.remarks}
+
+
+def test_a_plan_keeps_the_number_of_areas_that_it_was_made_with(plan: CampaignPlan) -> None:
+    assert TERMS.areas is None
+    assert isinstance(plan.terms, CampaignTerms) and plan.terms.areas == 2
 
 
 def _remark(plan: CampaignPlan, code: str) -> Any:
@@ -411,6 +443,7 @@ def test_terms_that_are_none_are_refused_by_name(tmp_path: Path) -> None:
         ("- 1", "should hold terms"),
         ("teams: [", "cannot be read"),
         ("teams: 0", "teams is 0"),
+        ("seed: -1", "seed is -1"),
     ):
         path.write_text(text_)
         with pytest.raises(InputError, match=words):
