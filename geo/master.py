@@ -18,6 +18,7 @@ import scipy.sparse as sp
 
 from geo.errors import RasdError
 from geo.patches import Field, Flags, Floats, Ints, Patch
+from geo.solver import Silent, passed, run
 
 Tick = Callable[[float], None]
 SECONDS = 120.0  # after which branching is stopped on any machine; said in the status
@@ -66,15 +67,6 @@ class Solved:
     value: float
     bound: float
     status: str
-
-
-class Silent(highspy.Highs):
-    """HiGHS that writes nothing: else it greets on standard output, where a command's JSON goes."""
-
-    def enableCallbacks(self) -> None:
-        # Called by the constructor, and the first to write: there is no earlier place to say so.
-        self.setOptionValue("output_flag", False)
-        super().enableCallbacks()
 
 
 class Master:
@@ -168,7 +160,7 @@ class Master:
         highs = Silent()
         for name, option in (("threads", 1), ("random_seed", self.field.limits.seed % (1 << 31))):
             highs.setOptionValue(name, option)
-        _told(highs.passModel(lp))
+        passed(highs, lp)
         return highs
 
     def relaxed(self, tick: Tick | None = None) -> Relaxed:
@@ -176,7 +168,7 @@ class Master:
         m, n = len(self.patches), len(self.field.effort.cells)
         dear = 10.0 * (float(np.sort(self.value)[-max(self.areas, 1) :].sum()) + 1.0)
         highs = self._model(False, dear)
-        _run(highs, tick)
+        run(highs, None if tick is None else lambda: tick(0.0))
         if highs.getModelStatus() != highspy.HighsModelStatus.kOptimal:
             raise RasdError(f"The linear programme ended with {highs.getModelStatus()}.")
         answer = highs.getSolution()
@@ -270,7 +262,7 @@ class Master:
     def _branch(self, highs: highspy.Highs, tick: Tick | None) -> str:
         for name, value in (("mip_abs_gap", 1e-7), ("mip_max_nodes", NODES), ("time_limit", SECONDS)):
             highs.setOptionValue(name, value)
-        _run(highs, tick)
+        run(highs, None if tick is None else lambda: tick(0.0))
         status = highs.getModelStatus()
         return {
             highspy.HighsModelStatus.kOptimal: "optimal",
@@ -279,30 +271,3 @@ class Master:
             highspy.HighsModelStatus.kTimeLimit: "time",
             highspy.HighsModelStatus.kSolutionLimit: "nodes",
         }.get(status, str(status))
-
-
-def _run(highs: highspy.Highs, tick: Tick | None) -> None:
-    """Solve; ``tick`` is asked while it goes on, and what it raises is raised here."""
-    stopped: list[BaseException] = []
-
-    def ask(event: highspy.HighsCallbackEvent) -> None:
-        if tick is None or stopped:
-            event.interrupt(bool(stopped))
-            return
-        try:
-            tick(0.0)
-        except BaseException as error:
-            stopped.append(error)
-            event.interrupt()
-
-    if tick is not None:
-        for signal in (highs.cbMipInterrupt, highs.cbSimplexInterrupt, highs.cbIpmInterrupt):
-            signal += ask
-    _told(highs.run())
-    if stopped:
-        raise stopped[0]
-
-
-def _told(status: highspy.HighsStatus) -> None:
-    if status == highspy.HighsStatus.kError:
-        raise RasdError("HiGHS refused the choice of areas; please report this with the terms used.")

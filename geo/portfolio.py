@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from geo.errors import InputError, RasdError
-from geo.master import Silent
+from geo.solver import Silent, passed, run
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -181,9 +181,39 @@ def _solved(
     tick: Callable[[], None] | None,
 ) -> tuple[Flags, float, str]:
     """Which are chosen, the solver's bound, and how it ended."""
-    n = len(value)
-    if n == 0:
+    if not len(value):
         return np.zeros(0, dtype=bool), 0.0, "optimal"
+    highs = _model(value, price, group, must, budget, shares, seconds)
+    if tick is not None:
+        tick()
+    run(highs, tick)
+    ended = highs.getModelStatus()
+    if ended == highspy.HighsModelStatus.kInfeasible:
+        raise PortfolioClash([Broken("shares", -1, sum(shares.values()), budget)])
+    if ended not in (highspy.HighsModelStatus.kOptimal, highspy.HighsModelStatus.kTimeLimit):
+        raise RasdError(f"The solver ended with {highs.modelStatusToString(ended)}.")
+    info = highs.getInfo()
+    if not np.isfinite(info.primal_solution_status) or info.primal_solution_status != 2:
+        raise RasdError(f"The solver found no choice within {seconds:g} seconds: give it a smaller budget.")
+    picked = np.array(highs.getSolution().col_value) > 0.5
+    if price[picked].sum() > budget * (1 + TINY):
+        raise AssertionError("The solver spent more than the budget.")
+    optimal = ended == highspy.HighsModelStatus.kOptimal
+    bound = float(value[picked].sum()) if optimal else float(info.mip_dual_bound)
+    return picked, bound, "optimal" if optimal else "time limit"
+
+
+def _model(
+    value: Floats,
+    price: Floats,
+    group: Ints,
+    must: Flags,
+    budget: float,
+    shares: Mapping[int, float],
+    seconds: float,
+) -> highspy.Highs:
+    """The programme for HiGHS: one variable a project, a row for the budget and one for each share."""
+    n = len(value)
     # In shares of the budget: HiGHS compares sums to an absolute millionth.
     scale = max(budget, float(price.max()), 1.0)
     sizes = price / scale
@@ -212,35 +242,5 @@ def _solved(
     lp.a_matrix_.start_ = np.concatenate(([0], np.cumsum([len(row) for row in rows]))).astype(np.int32)
     lp.a_matrix_.index_ = np.concatenate(rows).astype(np.int32)
     lp.a_matrix_.value_ = np.concatenate([sizes[row] for row in rows])
-    highs.passModel(lp)
-    stopped: list[BaseException] = []
-
-    def ask(event: highspy.HighsCallbackEvent) -> None:
-        # An exception must not cross the solver: it is kept, and raised when the solver has stopped.
-        try:
-            if tick is not None and not stopped:
-                tick()
-        except BaseException as error:
-            stopped.append(error)
-        event.interrupt(bool(stopped))
-
-    if tick is not None:
-        tick()
-        highs.cbMipInterrupt += ask
-    highs.run()
-    if stopped:
-        raise stopped[0]
-    ended = highs.getModelStatus()
-    if ended == highspy.HighsModelStatus.kInfeasible:
-        raise PortfolioClash([Broken("shares", -1, sum(shares.values()), budget)])
-    if ended not in (highspy.HighsModelStatus.kOptimal, highspy.HighsModelStatus.kTimeLimit):
-        raise RasdError(f"The solver ended with {highs.modelStatusToString(ended)}.")
-    info = highs.getInfo()
-    if not np.isfinite(info.primal_solution_status) or info.primal_solution_status != 2:
-        raise RasdError(f"The solver found no choice within {seconds:g} seconds: give it a smaller budget.")
-    picked = np.array(highs.getSolution().col_value) > 0.5
-    if price[picked].sum() > budget * (1 + TINY):
-        raise AssertionError("The solver spent more than the budget.")
-    optimal = ended == highspy.HighsModelStatus.kOptimal
-    bound = float(value[picked].sum()) if optimal else float(info.mip_dual_bound)
-    return picked, bound, "optimal" if optimal else "time limit"
+    passed(highs, lp)
+    return highs

@@ -111,7 +111,7 @@ def propose_axes(
         stretches=_shown(stretches, remarks),
         runs=_runs(cut, lines, rates, count),
         rivals=_rivals(offer, rates, count, terms.budget, choice),
-        proof=proof_of(choice, complete=True),
+        proof=proof_of(choice, complete=choice.status == "optimal"),
         remarks=remarks,
     )  # fmt: skip
     told(1.0)
@@ -301,6 +301,7 @@ def _rivals(
                 hours=float(offer.cost[picked].sum()),
                 cells=int(picked.sum()),
                 better=choice.objective / weighted - 1 if weighted > 0 else 0.0,
+                plan=choice.objective,
             )
         )
     return tuple(found)

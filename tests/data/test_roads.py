@@ -30,6 +30,7 @@ from data.query import ReportQuery
 from data.reference import read
 from geo.errors import Cancelled, InputError
 from geo.network import straight_m
+from geo.portfolio import Portfolio, portfolio
 from geo.roads import CLASSES, DETOUR, lengths_m
 from ingest.areas import ingest_areas
 from ingest.pipeline import ingest_reports
@@ -234,6 +235,19 @@ def test_the_portfolio_keeps_to_its_budget_and_beats_its_rivals(plan: CampaignPl
     assert proof.objective == pytest.approx(sum(s.benefit for s in chosen))
     assert {rival.code for rival in plan.rivals} == {"by_rate", "by_count", "by_ratio"}
     assert all(rival.weighted <= proof.objective + 1e-9 for rival in plan.rivals)
+
+
+def test_a_choice_that_time_cut_short_is_not_said_to_be_the_best(
+    town: Any, plan: CampaignPlan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert plan.proof is not None and plan.proof.complete
+
+    def short(*given: Any, **named: Any) -> Portfolio:
+        return dataclasses.replace(portfolio(*given, **named), status="time limit")
+
+    monkeypatch.setattr("data.analyses.axes.portfolio", short)
+    proof = _proposed(town, TERMS).proof
+    assert proof is not None and not proof.complete
 
 
 def test_the_same_question_has_the_same_answer_and_the_plan_survives_as_json(

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import itertools
 
+import highspy
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from geo.errors import InputError
+from geo.errors import InputError, RasdError
 from geo.portfolio import PortfolioClash, fractional, greedy, portfolio
+from geo.solver import Silent, passed
 
 
 def best_of_all(
@@ -85,6 +87,18 @@ def test_nothing_to_choose_from_is_no_portfolio_and_wrong_numbers_are_refused() 
         portfolio([1.0], [0.0], 10.0)
     with pytest.raises(InputError, match="for each project"):
         portfolio([1.0, 2.0], [1.0], 10.0)
+
+
+def test_a_programme_that_the_solver_refuses_is_no_empty_choice() -> None:
+    lp = highspy.HighsLp()
+    lp.num_col_, lp.num_row_ = 1, 1
+    lp.col_cost_ = lp.col_lower_ = np.zeros(1)
+    lp.col_upper_ = lp.row_lower_ = lp.row_upper_ = np.ones(1)
+    lp.a_matrix_.start_ = np.array([0, 1], dtype=np.int32)
+    lp.a_matrix_.index_ = np.array([7], dtype=np.int32)  # there is no row 7
+    lp.a_matrix_.value_ = np.ones(1)
+    with pytest.raises(RasdError, match="HiGHS refused"):
+        passed(Silent(), lp)
 
 
 def test_a_search_is_stopped_by_its_tick() -> None:
