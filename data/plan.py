@@ -370,7 +370,9 @@ class Rival:
     code : top_cells, municipality_share, greedy; for axes by_rate, by_count, by_ratio.
     finds, weighted, hours : as in an area, travel between its cells counted. For axes: reports
         on the stretches, their benefit, and SAR; ``cells`` is then the number of stretches.
-    better : the plan's weighted finds ÷ the rival's − 1.
+    better : ``plan`` ÷ ``weighted`` − 1.
+    plan : the plan's own weighted finds by the same evaluator, with a tour through each area in
+        place of entering cell by cell: near to ``Proof.objective``, and not the same.
     """
 
     code: str
@@ -379,6 +381,7 @@ class Rival:
     hours: float
     cells: int
     better: float
+    plan: float
 
 
 @dataclass(frozen=True, slots=True)

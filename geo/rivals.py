@@ -98,6 +98,7 @@ def rivals(
     counts: npt.ArrayLike,
     hours_m: float,
     days: Days | None = None,
+    away_m: float | None = None,
 ) -> Rivalry:
     """A choice of areas beside the other ways, with as many teams and hours as it may use.
 
@@ -105,13 +106,15 @@ def rivals(
     ----------
     counts : (n,) reports of each cell. hours_m : hours of travel per metre on the straight line,
         the detour included.
+    away_m : the same on the way to the base and from one municipality to another, where volunteers
+        who walk from site to site are driven; None is as ``hours_m``.
     days : of a team; None leaves the way to its base at what the limits' capacity says.
     """
     field = Field(effort, limits)
     amount = np.where(field.closed, 0.0, np.asarray(counts, np.float64))
     master = Master(field, among.patches, limits.areas, ())
     best = [*master.pinned, *(master.patches[place] for place in master.greedy())]
-    crew = Crew(effort, limits.capacity, hours_m, days)
+    crew = Crew(effort, limits.capacity, hours_m, days, away_m)
     whole = np.ones(limits.areas)
     return Rivalry(
         plan=crew.spent([p.members for p in choice.patches], whole),
@@ -124,8 +127,16 @@ def rivals(
 class Crew:
     """The evaluator: teams of equal hours, and what they find in sets of cells."""
 
-    def __init__(self, effort: Effort, capacity: Floats, hours_m: float, days: Days | None = None) -> None:
+    def __init__(
+        self,
+        effort: Effort,
+        capacity: Floats,
+        hours_m: float,
+        days: Days | None = None,
+        away_m: float | None = None,
+    ) -> None:
         self.effort, self.capacity, self.hours_m, self.days = effort, capacity, hours_m, days
+        self.away_m = hours_m if away_m is None else away_m
         self.lon, self.lat = centres(effort.cells)
         # The tour stands for entering cells one from the other.
         self._free = Effort(
@@ -139,7 +150,7 @@ class Crew:
             return given
         # The base is where the limits have it, unless no base could serve cells so far apart so well.
         middle = float(apart.mean(axis=1).min())
-        return min(given, self.days.hours - 2 * self.days.days * middle * self.hours_m)
+        return min(given, self.days.hours - 2 * self.days.days * middle * self.away_m)
 
     def spent(self, sets: Sequence[Ints], parts: npt.ArrayLike, *, exact: bool = True) -> Spent:
         """What teams with these parts of full hours (t,) find in sets of cells (t).
@@ -262,7 +273,7 @@ def by_share(crew: Crew, counts: npt.ArrayLike, group: Ints, teams: int) -> Spen
         if len(team) > 1:
             apart = distances(lon[team], lat[team])
             order = tour(apart)
-            moving = float(apart[order[:-1], order[1:]].sum()) * crew.hours_m
+            moving = float(apart[order[:-1], order[1:]].sum()) * crew.away_m
             share[team] *= max(0.0, 1 - moving / (full * float(share[team].sum())))
     found = []
     for cells, part in zip(inside, share.tolist(), strict=True):

@@ -197,9 +197,10 @@ def _rivals(
 ) -> tuple[Rival, ...]:
     """Other ways to spend the same hours; all, the plan too, by the evaluator of ``geo.rivals``."""
     hours_m = stake.minutes_km * DETOUR / 60_000
+    away_m = terms.minutes_km * DETOUR / 60_000  # volunteers walk from site to site, and are driven there
     counts = ground.mix.sum(axis=1)
     days = Days(terms.team_hours / rules.turns, terms.days / rules.turns)
-    found = rivals(stake.worth.effort, rules.limits, choice, among, counts, hours_m, days)
+    found = rivals(stake.worth.effort, rules.limits, choice, among, counts, hours_m, days, away_m)
     others = (
         ("top_cells", found.top_cells),
         ("municipality_share", found.municipality_share),
@@ -218,6 +219,7 @@ def _rivals(
                 hours=other.hours,
                 cells=other.cells,
                 better=found.plan.value / other.value - 1,
+                plan=found.plan.value,
             )
         )
     return tuple(told)

@@ -192,7 +192,9 @@ def test_parts_add_up_to_the_finds_and_the_interval_holds_them(plan: CampaignPla
     assert {rival.code for rival in plan.rivals} == {"top_cells", "municipality_share", "greedy"}
     for rival in plan.rivals:
         assert rival.finds > 0 and 0 < rival.hours <= 2 * TERMS.team_hours + 1e-9
-        assert (rival.better >= 0) == (plan.proof.objective >= rival.weighted) or abs(rival.better) < 0.1
+        # What it is compared with stands beside it.
+        assert rival.better == pytest.approx(rival.plan / rival.weighted - 1)
+        assert rival.plan == pytest.approx(plan.proof.objective, rel=0.2)
 
 
 def test_a_plan_survives_as_json_and_its_question_has_the_same_answer_again(

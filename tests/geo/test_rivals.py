@@ -101,6 +101,22 @@ def test_a_team_that_moves_on_to_another_municipality_pays_for_the_way(line):
     assert moving.hours == pytest.approx(8.0 - distances(*middles)[0, 1] * HOUR_M, rel=1e-6)
 
 
+def test_who_walks_between_cells_is_driven_to_the_base_and_from_one_municipality_to_another(line):
+    n = len(line.cells)
+    full, days = np.full(n, 40.0), Days(40.0, 10)
+    ends = np.flatnonzero(np.argsort(np.argsort(centre_lon(line))) % 59 == 0)
+    walked, driven = Crew(line, full, HOUR_M, days), Crew(line, full, HOUR_M, days, HOUR_M / 5)
+    apart = distances(walked.lon[ends], walked.lat[ends])
+    assert 40 - driven.hours(ends, apart) == pytest.approx((40 - walked.hours(ends, apart)) / 5)
+    east = np.argsort(np.argsort(centre_lon(line)))
+    counts, group = np.where((east < 5) | (east >= n - 5), 1.0, 0.0), (east >= n // 2).astype(np.int64)
+    slow, fast = (
+        by_share(Crew(line, np.full(n, 8.0), HOUR_M, None, away), counts, group, 1).hours
+        for away in (None, HOUR_M / 5)
+    )
+    assert 8 - fast == pytest.approx((8 - slow) / 5)
+
+
 def test_without_reports_the_rivals_find_nothing(line):
     n = len(line.cells)
     crew = Crew(line, np.full(n, 8.0), HOUR_M)

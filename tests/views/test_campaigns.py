@@ -202,7 +202,7 @@ def hostile(plan: CampaignPlan) -> CampaignPlan:
     return replace(
         plan,
         proof=Proof(10, 11, 0.09, 14, 20, False, 1.2, "optimal"),
-        rivals=(Rival("top_cells", 8, 8, 10, 5, 0.2), Rival("greedy", 12, 12, 10, 5, -0.1)),
+        rivals=(Rival("top_cells", 8, 8, 10, 5, 0.2, 9.6), Rival("greedy", 12, 12, 10, 5, -0.1, 10.8)),
         what_if=(WhatIf("teams_fewer", 1, 6, 6), WhatIf("teams_more", 3, 11, 11)),
     )
 
