@@ -24,6 +24,7 @@ from geo.errors import InputError
 Ids = npt.NDArray[np.int64]
 
 OUTSIDE, JUST_OUTSIDE, INSIDE = 0, 1, 2
+NEAR_METRES = 2_000.0  # a point this far outside the study area is kept, with a flag
 
 _METRES_PER_DEGREE = 111_320.0
 _GEOD = Geod(ellps="WGS84")
@@ -207,7 +208,7 @@ class StudyArea:
         self,
         lon: npt.ArrayLike,
         lat: npt.ArrayLike,
-        margin_m: float = 2000.0,
+        margin_m: float = NEAR_METRES,
         cells12: npt.ArrayLike | None = None,
     ) -> npt.NDArray[np.uint8]:
         """2 inside (or on the border), 1 outside by at most ``margin_m`` metres, 0 farther or no point.

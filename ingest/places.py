@@ -16,11 +16,10 @@ import polars as pl
 
 from data.vocabulary import LEVELS, Flag, Precision
 from geo.cells import cells_of
-from geo.locate import AreaIndex, StudyArea
+from geo.locate import NEAR_METRES, AreaIndex, StudyArea
 from ingest.coordinates import StudyBox
 from ingest.text import fold_place
 
-NEAR_METRES = 2_000.0  # a point this far outside the study area is kept, with a flag
 _FAR, _NEAR = 0, 1
 
 

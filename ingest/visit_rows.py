@@ -20,14 +20,13 @@ from sqlalchemy import Connection
 
 from data.elements import alias_pairs, element_entries
 from data.territories import Territory, study_area
-from data.visits import TEXT_MOST, VISIT_SCHEMA, Planned, PlannedSite, visit_digest
+from data.visits import AHEAD, TEXT_MOST, VISIT_SCHEMA, Planned, PlannedSite, visit_digest
 from geo.cells import cells_of
-from geo.locate import OUTSIDE, StudyArea
+from geo.locate import NEAR_METRES, OUTSIDE, StudyArea
 from ingest.classify import ElementClassifier, ElementEntry, Match
 from ingest.coordinates import CoordinateSpec, StudyBox, parse_points, settle_points
 from ingest.dates import DateEvidence, DateHints, parse_dates
 from ingest.faults import Faults, equals
-from ingest.places import NEAR_METRES
 from ingest.readers import LAT, LINE, LON
 from ingest.text import clean, fold, western_digits
 from ingest.typed import as_text
@@ -243,8 +242,7 @@ class Reader:
             faults.add(code, column, equals(parsed.fault, code) & filled, as_text(values), parsed.proposal)
         lost = given & parsed.utc.is_null().to_numpy() & parsed.fault.is_null().to_numpy()
         faults.add("unreadable_date", column, lost & filled, as_text(values))
-        limit = self.now + dt.timedelta(days=1)
-        late = (parsed.utc > limit).fill_null(False).to_numpy()
+        late = (parsed.utc > self.now + AHEAD).fill_null(False).to_numpy()
         faults.add("future_date", column, late & filled, as_text(values))
         return parsed.utc.to_list()
 

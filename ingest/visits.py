@@ -11,7 +11,8 @@ from __future__ import annotations
 import contextlib
 import datetime as dt
 import time
-from dataclasses import dataclass, field
+from collections import Counter
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -50,6 +51,19 @@ class _File:
     frame: pl.DataFrame
     bad: list[BadRow]
     notes: list[str] = field(default_factory=list)
+
+    @property
+    def personal(self) -> list[str]:
+        """Columns that name people, and go nowhere."""
+        mapped = self.mapping.values()
+        named = load_profile("generic").personal_columns(self.columns)
+        return [name for name in named if name not in mapped]
+
+    @property
+    def kept(self) -> list[str]:
+        """All others."""
+        personal = self.personal
+        return [name for name in self.columns if name not in personal]
 
 
 @lru_cache(maxsize=1)
@@ -126,8 +140,9 @@ def _read(
                 found = _mapping(other)
                 if _fits(found) > _fits(mapping):
                     table, mapping = other, found
-        if "found" not in mapping or not ({"date", "time"} & mapping.keys()):
-            lacks = [name for name in ("found", "date") if name not in mapping]
+        # A time without a date is on no day.
+        lacks = [name for name in ("found", "date") if name not in mapping]
+        if lacks:
             raise InputError(
                 f"{path.name} cannot be read as visits: no column for {' and '.join(lacks)} was recognised among "
                 f"{', '.join(table.columns)}. Name the columns as docs/visits.md says."
@@ -198,11 +213,7 @@ def _load(
     dry_run: bool,
 ) -> IngestResult:
     """Write visits and refused rows as one batch, and say what was done."""
-    mapped = set(file.mapping.values())
-    generic = load_profile("generic")
-    personal = [name for name in generic.personal_columns(file.columns) if name not in mapped]
-    kept = [name for name in file.columns if name not in personal]
-    digest = file_digest(file.path) if file.path.is_file() else ""
+    digest = file_digest(file.path) if file.path.is_file() else ""  # a folder has none
     source = batches.find_or_create_source(conn, place.id, SOURCE, "Field visits")
     batch = batches.begin(
         conn,
@@ -213,17 +224,14 @@ def _load(
         file_digest=digest,
         simulated=place.simulated,
         started_at=now,
-        columns=kept,
+        columns=file.kept,
     )
     territories.lock_territory(conn, place.id)
-    first = batches.first_of_file(conn, source, digest, before=batch)
+    # All folders share the empty digest: one is not the other read again.
+    first = batches.first_of_file(conn, source, digest, before=batch) if digest else None
     counts = store_visits(conn, place.id, rows.visits, batch, first)
-    refused, faults = _refused(file, rows, kept)
+    refused, faults = _refused(file, rows, file.kept)
     keep_refused(conn, batch, source, refused, rows.arrived)
-    reasons: dict[str, int] = {}
-    for own in faults:
-        for code in {fault.code for fault in own}:
-            reasons[code] = reasons.get(code, 0) + 1
     done = MergeCounts(
         accepted=counts.accepted,
         updated=counts.updated,
@@ -234,10 +242,34 @@ def _load(
         default_point_reports=0,
         earlier=0,
     )
-    notes = _notes(file, rows, counts)
-    located = int(rows.visits["cell"].is_not_null().sum())
-    result = IngestResult(
-        batch=None if dry_run else batch,
+    result = _result(file, rows, place, done, faults, _notes(file, rows, counts))
+    result = replace(
+        result, batch=None if dry_run else batch, seconds=time.monotonic() - began, dry_run=dry_run
+    )
+    batches.finish(
+        conn,
+        batch,
+        read=result.read,
+        located=result.located,
+        counts=done,
+        seconds=result.seconds,
+        finished_at=dt.datetime.now(dt.UTC),
+        notes={"reasons": result.reasons, "sentences": result.notes},
+    )
+    return result
+
+
+def _result(
+    file: _File,
+    rows: VisitRows,
+    place: Territory,
+    done: MergeCounts,
+    faults: list[list[Fault]],
+    notes: list[str],
+) -> IngestResult:
+    """What is said of a load, before its number and its time are known."""
+    return IngestResult(
+        batch=None,
         file=file.path.name,
         format=file.format,
         profile=PROFILE,
@@ -249,32 +281,21 @@ def _load(
         updated=done.updated,
         unchanged=done.unchanged,
         quarantined=done.quarantined,
-        located=located,
-        seconds=time.monotonic() - began,
-        dry_run=dry_run,
-        duplicate_rows=rows.duplicates,
-        stale=counts.stale,
+        located=int(rows.visits["cell"].is_not_null().sum()),
+        seconds=0.0,
+        dry_run=False,
+        duplicate_rows=done.duplicate_rows,
+        stale=done.stale,
         mapping=file.mapping,
-        unmatched=[name for name in kept if name not in mapped],
-        dropped_personal=personal,
-        reasons=reasons,
+        unmatched=[name for name in file.kept if name not in file.mapping.values()],
+        dropped_personal=file.personal,
+        reasons=dict(Counter(code for own in faults for code in sorted({fault.code for fault in own}))),
         flags={},
         classified={},
         unclassified={},
         notes=notes,
         faults=[fault for own in faults for fault in own][:SHOWN_FAULTS],
     )
-    batches.finish(
-        conn,
-        batch,
-        read=result.read,
-        located=located,
-        counts=done,
-        seconds=result.seconds,
-        finished_at=dt.datetime.now(dt.UTC),
-        notes={"reasons": reasons, "sentences": notes},
-    )
-    return result
 
 
 def _refused(file: _File, rows: VisitRows, kept: list[str]) -> tuple[pl.DataFrame, list[list[Fault]]]:

@@ -6,8 +6,10 @@ import datetime as dt
 from pathlib import Path
 from typing import Any
 
+import geopandas as gpd
 import openpyxl
 import pytest
+import shapely
 from sqlalchemy import Engine, text
 
 from data import campaigns, quarantine, territories
@@ -193,6 +195,43 @@ def test_a_visit_typed_in_twice_is_one_visit(engine: Engine, campaign: int) -> N
             record_visit(conn, place, wrong)
     for words in ("no time zone", "no site 'r99'", "no element 'X99'", "longitude and latitude"):
         assert words in str(caught.value)
+
+
+def test_a_visit_typed_in_keeps_the_rules_of_a_file(engine: Engine, campaign: int) -> None:
+    at = dt.datetime(2025, 7, 2, 9, tzinfo=dt.UTC)
+    with engine.begin() as conn:
+        place = campaigns.get(conn, campaign).territory_id
+        ahead = NewVisit(at + dt.timedelta(days=3), False, campaign, area=1, lon=10.5, lat=26.5, treated=True)
+        with pytest.raises(InputError) as caught:
+            record_visit(conn, place, ahead, now=at)
+        for words in ("2025-07-05 09:00 is still to come", "outside the study area", "and nothing found"):
+            assert words in str(caught.value)
+        # What was looked for and not there is no element that was found.
+        record_visit(conn, place, NewVisit(at, False, campaign, site="r13", element="R04"), now=at)
+        [kept] = visits_of(conn, campaign)
+    assert (kept.found, kept.element) == (False, None)
+
+
+def test_a_time_without_a_date_is_no_visit(engine: Engine, campaign: int, tmp_path: Path) -> None:
+    path = _csv(tmp_path, "t.csv", "campaign,site,time,found", f"{campaign},r11,09:30,yes")
+    with pytest.raises(InputError, match="no column for date was recognised"):
+        _load(engine, path)
+
+
+def test_a_folder_is_not_another_folder_read_again(engine: Engine, campaign: int, tmp_path: Path) -> None:
+    def shapes(name: str, found: str) -> Path:
+        frame = gpd.GeoDataFrame(
+            {"campaign": [str(campaign)], "site": ["r11"], "date": ["2025-07-02"], "found": [found]},
+            geometry=[shapely.Point(49.5, 26.5)], crs=4326,
+        )  # fmt: skip
+        frame.to_file(tmp_path / name, driver="OpenFileGDB")
+        return tmp_path / name
+
+    assert _load(engine, shapes("first.gdb", "no")).accepted == 1
+    mended = _load(engine, shapes("second.gdb", "yes"))
+    assert (mended.updated, mended.stale) == (1, 0)
+    last = _load(engine, shapes("third.gdb", "no"))
+    assert (last.updated, last.stale) == (1, 0)
 
 
 def test_a_filled_in_handout_loads_as_it_is(engine: Engine, tmp_path: Path) -> None:
