@@ -26,6 +26,7 @@ from geo.remarks import Named, Remark, caution, decided
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
+Flags = npt.NDArray[np.bool_]
 
 
 class CampaignClash(InputError):
@@ -79,19 +80,18 @@ def rules_of(conn: Connection, ground: Terrain, terms: CampaignTerms) -> Rules:
     group = np.array([place.get(area, -1) for area in ground.municipality.tolist()], dtype=np.int64)
     pinned = tuple(np.sort(_places(ground, area, "pinned area", exact=True)) for area in terms.pinned)
     must = tuple(_places(ground, (cell,), "cell to include") for cell in terms.include)
-    held = np.zeros(len(ground.cells), dtype=bool)
-    for one in (*pinned, *must):
-        held[one] = True
     closed = np.zeros(len(ground.cells), dtype=bool)
     if terms.keep_out:
         closed[_places(ground, terms.keep_out, "cell to keep out")] = True
-    far = (capacity <= 0) & ~held
-    if far.any():
-        remarks.append(decided("campaign_far", cells=int(far.sum())))
+    far = capacity <= 0
     lately = np.zeros(len(ground.cells), dtype=bool)
     if terms.since_visit:
         since = terms.start - dt.timedelta(days=terms.since_visit)
-        lately = visited(conn, ground.facts.id, ground.cells, ground.resolution, since, terms.start) & ~held
+        lately = visited(conn, ground.facts.id, ground.cells, ground.resolution, since, terms.start)
+    held = _held(pinned, must, closed | far | lately)
+    far, lately = far & ~held, lately & ~held
+    if far.any():
+        remarks.append(decided("campaign_far", cells=int(far.sum())))
     if lately.any():
         remarks.append(decided("campaign_visited", cells=int(lately.sum()), days=terms.since_visit))
     named = (*terms.each_municipality, *(area for area, _ in terms.least_share))
@@ -120,6 +120,20 @@ def rules_of(conn: Connection, ground: Terrain, terms: CampaignTerms) -> Rules:
         turns=turns,
         remarks=tuple(remarks),
     )
+
+
+def _held(pinned: tuple[Ints, ...], must: tuple[Ints, ...], shut: Flags) -> Flags:
+    """Cells that are asked for by name though they are shut, (n,).
+
+    Those of pinned areas, and of a set to include of which no cell is open: where one is, that
+    one can be taken, and a coarse cell does not open what was visited lately in it.
+    """
+    held = np.zeros(len(shut), dtype=bool)
+    for one in pinned:
+        held[one] = True
+    for one in must:
+        held[one] |= bool(shut[one].all())
+    return held
 
 
 def _places(ground: Terrain, texts: tuple[str, ...], what: str, *, exact: bool = False) -> Ints:
