@@ -2,8 +2,8 @@
 
 The visits of a territory (``data/visits.py``) on the priors of ``campaign_targets.csv``, by
 the Beta–binomial model of ``geo/hitrates.py``. A proposal starts from these rates, and the
-screen explains it with them. Caveat: one visit is one row; a round through a cell counts as
-found when anything was.
+screen explains it with them. Caveat: rounds through cells keep their prior: that a round
+found anything is not the share of what is there that it found.
 """
 
 from __future__ import annotations
@@ -25,6 +25,10 @@ from geo.hitrates import hit_rates as rates_after
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
+
+#: Targets of rounds. Their rate is the share of what is there that a round finds, and a visit
+#: says whether it found anything at all: that is nearly always so where much is to be found.
+ROUNDS = ("new", "unvisited")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -66,6 +70,8 @@ def hit_rates(
 ) -> HitRates:
     """Prior, visits, finds, mean and 80 % interval of each kind of target and type of area.
 
+    Visits of rounds (``ROUNDS``) are not counted.
+
     Parameters
     ----------
     until : only visits before this local day count; None counts all.
@@ -82,10 +88,10 @@ def hit_rates(
     rows = conn.execute(
         text(
             """SELECT target, found, coalesce(cell, 0) AS cell FROM visit
-               WHERE territory_id = :territory AND (CAST(:before AS timestamptz) IS NULL OR visited_at < :before)
+               WHERE territory_id = :territory AND NOT target = ANY(:rounds) AND (CAST(:before AS timestamptz) IS NULL OR visited_at < :before)
                ORDER BY id"""
         ),
-        {"territory": facts.id, "before": before},
+        {"territory": facts.id, "before": before, "rounds": list(ROUNDS)},
     ).all()
     return rates_after(
         {target: (terms.prior_a, terms.prior_b) for target, terms in target_terms().items()},

@@ -13,7 +13,7 @@ from typing import Any
 import networkx as nx
 import numpy as np
 import pytest
-from h3 import grid_disk, str_to_int
+from h3 import cell_to_parent, grid_disk, str_to_int
 from sqlalchemy import Connection, text
 from typer.testing import CliRunner
 
@@ -23,7 +23,7 @@ from data.analyses import forecasts
 from data.analyses.campaigns import asked_query, propose, remark_of, said, told_query
 from data.analyses.hits import hit_rates, types_of
 from data.analyses.kinds import element_terms, kinds, target_terms
-from data.analyses.rules import CampaignClash
+from data.analyses.rules import CampaignClash, rules_of
 from data.analyses.stakes import lateness
 from data.analyses.targets import Targets, targets
 from data.analyses.terrain import Terrain, terrain
@@ -373,6 +373,24 @@ def test_visits_move_the_hit_rate_leave_out_their_cells_and_make_them_visited(
     assert len(moved) == 1 and after.of("overdue", moved[0]).mean < 0.25
     # Plans of days before the visits do not know of them.
     assert hit_rates(conn, made.territory, until=day - dt.timedelta(days=6)) == before
+    # That rounds found anything is no share of what is there.
+    conn.execute(
+        text(
+            """INSERT INTO visit (territory_id, target, visited_at, found, cell, digest)
+               SELECT :t, target, :at, true, :cell, 1000 + n FROM unnest(ARRAY['new', 'unvisited']) WITH ORDINALITY u(target, n)"""
+        ),
+        {"t": made.territory, "cell": int(cells_of([site.lon], [site.lat])[0]), "at": dt.datetime.combine(day, dt.time(), dt.UTC) - dt.timedelta(days=400)},
+    )  # fmt: skip
+    assert hit_rates(conn, made.territory) == after
+    # A coarse cell to include opens nothing in it that was visited lately, the cell itself does.
+    known = kinds(conn, query.territory_id)
+    ground = terrain(conn, query, TERMS, 8, known)
+    assert ground is not None
+    here = ground.cells == str_to_int(site.cell)
+    start = dataclasses.replace(TERMS, start=day)
+    for cell, shut in ((cell_to_parent(site.cell, 7), True), (site.cell, False)):
+        limits = rules_of(conn, ground, dataclasses.replace(start, include=(cell,))).limits
+        assert limits.closed is not None and limits.closed[here].all() == shut
     later = propose(conn, query, TERMS)
     assert site.cell not in {cell for one in later.areas for cell in one.cells}
     assert {"campaign_visits", "campaign_visited"} <= {remark.code for remark in later.remarks}
