@@ -11,6 +11,7 @@ import typer
 from rich.markup import escape
 from rich.table import Column, Table
 
+from commands.campaign_propose import write_plan
 from commands.console import Json, TerritoryOption, bar, emit, out, ready, say, say_remarks, the_territory
 from data import campaigns
 from data.analyses.effect_ground import EffectSettings
@@ -93,7 +94,7 @@ def show_command(
         course = campaigns.history(conn, campaign)
         rates = hit_rates_of(conn, campaign)
     if file is not None:
-        file.write_text(saved.plan.to_json(), encoding="utf-8")
+        write_plan(file, saved.plan.to_json())
     if as_json:
         emit(
             _head(saved)

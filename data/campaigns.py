@@ -183,19 +183,8 @@ def save(
     place = territories.find(conn, plan.territory)
     if place is None:
         raise InputError(f"The plan is of the territory '{plan.territory}', which is not in this store.")
-    digest = digest_of(plan)
     if campaign_id is None:
-        # Served by pk_campaign.
-        made = conn.execute(
-            text(
-                """INSERT INTO campaign (territory_id, kind, title, version)
-                   VALUES (:territory, :kind, :title, 1) RETURNING id"""
-            ),
-            {"territory": place.id, "kind": plan.kind, "title": title},
-        ).scalar_one()
-        _write_version(conn, made, 1, plan, document, digest, note)
-        _write_event(conn, made, "proposed", 1, note)
-        return _marked(get(conn, made))
+        return _begun(conn, plan, document, place.id, title, note)
     row = _locked(conn, campaign_id)
     if (row.territory_id, row.kind) != (place.id, plan.kind):
         raise InputError(
@@ -206,30 +195,53 @@ def save(
             f"Campaign {campaign_id} has version {row.version} by now, and your change was made from version "
             f"{expected}. Load it again, look at what changed, and save then."
         )
+    return _continued(conn, row, plan, document, title, note)
+
+
+def _begun(
+    conn: Connection, plan: CampaignPlan, document: str, territory_id: int, title: str, note: str
+) -> Saved:
+    """A new campaign with its first version."""
+    # Served by pk_campaign.
+    made = conn.execute(
+        text(
+            """INSERT INTO campaign (territory_id, kind, title, version)
+               VALUES (:territory, :kind, :title, 1) RETURNING id"""
+        ),
+        {"territory": territory_id, "kind": plan.kind, "title": title},
+    ).scalar_one()
+    _write_version(conn, made, 1, plan, document, digest_of(plan), note)
+    _write_event(conn, made, "proposed", 1, note)
+    return _marked(get(conn, made))
+
+
+def _continued(conn: Connection, row: Any, plan: CampaignPlan, document: str, title: str, note: str) -> Saved:
+    """The next version of a campaign, whose row is held; the newest one where that is the same plan."""
+    digest = digest_of(plan)
     # Served by pk_campaign_version.
     newest = conn.execute(
         text("SELECT digest FROM campaign_version WHERE campaign_id = :id AND version = :version"),
-        {"id": campaign_id, "version": row.version},
+        {"id": row.id, "version": row.version},
     ).scalar_one()
     if title != row.title:
         conn.execute(
-            text("UPDATE campaign SET title = :title WHERE id = :id"), {"title": title, "id": campaign_id}
+            text("UPDATE campaign SET title = :title WHERE id = :id"), {"title": title, "id": row.id}
         )
     if newest == digest:
-        return get(conn, campaign_id)
+        return get(conn, row.id)
     if row.status not in CHANGEABLE:
         raise InputError(
-            f"Campaign {campaign_id} is {row.status}: its plan stays as it is. Save the changed plan as a new campaign."
+            f"Campaign {row.id} is {row.status}: its plan stays as it is. Save the changed plan as a new campaign."
         )
     version = row.version + 1
-    _write_version(conn, campaign_id, version, plan, document, digest, note)
+    _write_version(conn, row.id, version, plan, document, digest, note)
     # What was approved is another plan: the new version starts as a proposal.
     conn.execute(
         text("UPDATE campaign SET version = :version, status = 'proposed' WHERE id = :id"),
-        {"version": version, "id": campaign_id},
+        {"version": version, "id": row.id},
     )
-    _write_event(conn, campaign_id, "proposed", version, note)
-    return _marked(get(conn, campaign_id))
+    _write_event(conn, row.id, "proposed", version, note)
+    return _marked(get(conn, row.id))
 
 
 def get(conn: Connection, campaign_id: int, version: int | None = None) -> Saved:

@@ -64,6 +64,7 @@ def test_what_cannot_be_done_is_said_without_a_traceback(plan_file: Path, tmp_pa
         (["status", number, "done"], "what may follow is approved, withdrawn"),
         (["save", str(tmp_path / "none.json"), "--title", "C"], "cannot be read"),
         (["effect", number], "no whole period of 30 days"),
+        (["show", number, "--out", str(tmp_path / "none" / "plan.json")], "cannot be written"),
     ):
         result = CliRunner().invoke(application(), ["campaign", *words])
         assert result.exit_code != 0 and message in str(result.exception or result.output), words

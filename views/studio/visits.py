@@ -10,6 +10,7 @@ import datetime as dt
 from zoneinfo import ZoneInfo
 
 import streamlit as st
+from sqlalchemy import Connection
 
 from data import visits as store
 from data.campaigns import Saved
@@ -38,6 +39,7 @@ def draw(setting: Setting, kept: Saved) -> None:
     with connection() as conn:
         rates = store.hit_rates_of(conn, kept.id)
         told = store.visits_of(conn, kept.id)
+        zone = _zone(conn, setting)
     left, right = st.columns([1.5, 1], gap="medium")
     with left, st.container(border=True):
         st.html(title(words("visit.rates")))
@@ -45,7 +47,7 @@ def draw(setting: Setting, kept: Saved) -> None:
             st.html(notices.command(words("visit.none"), COMMAND))
         else:
             st.html(table(words, rates))
-            st.html(latest(words, told[-LATEST:][::-1]))
+            st.html(latest(words, told[-LATEST:][::-1], zone))
     with right, st.container(border=True):
         if kept.plan.areas:
             _form(setting, kept)
@@ -86,14 +88,20 @@ def _who(words: Words, row: HitRate) -> str:
     return words(f"target.{row.key}") if row.by == "target" else row.key
 
 
-def latest(words: Words, rows: tuple[store.VisitRecord, ...]) -> str:
-    """The newest visits."""
+def _zone(conn: Connection, setting: Setting) -> dt.tzinfo:
+    """The territory's time zone, in which days are told and typed."""
+    place = find(conn, setting.territory)
+    return ZoneInfo(place.timezone) if place else dt.UTC
+
+
+def latest(words: Words, rows: tuple[store.VisitRecord, ...], zone: dt.tzinfo) -> str:
+    """The newest visits, their days as the territory counts them."""
     heads = "".join(f"<th>{esc(words(f'visitlist.{key}'))}</th>" for key in LIST_HEADS)
     body = ""
     for row in rows:
         what = words.pick(row.element_name.ar, row.element_name.en) if row.element else "–"
         cells = (
-            f"{row.visited_at:%Y-%m-%d}",
+            f"{row.visited_at.astimezone(zone):%Y-%m-%d}",
             "–" if row.area is None else number(row.area),
             what,
             words("visit.yes") if row.found else words("visit.no"),
@@ -132,8 +140,7 @@ def _form(setting: Setting, kept: Saved) -> None:
     if not sent:
         return
     with connection() as conn:
-        place = find(conn, setting.territory)
-    zone = ZoneInfo(place.timezone) if place else dt.UTC
+        zone = _zone(conn, setting)
     visit = NewVisit(
         dt.datetime.combine(day, time, zone),
         found,
