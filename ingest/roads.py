@@ -24,6 +24,7 @@ import shapely
 from sqlalchemy import Engine
 
 from data import roads, schema, territories
+from data.territories import Territory
 from geo.errors import InputError
 from geo.roads import lengths_m
 from ingest.destination import known_territory
@@ -127,20 +128,78 @@ def ingest_roads(
         raise InputError(f"{path.name} holds no road lines: of its {len(shapes):,} rows none is a line.")
     tags = read_tags(outlines.frame)
     tell(0.4, len(shapes))
-    middle = shapely.centroid(shapes[usable][:: max(1, int(usable.sum()) // _SAMPLE)])
+    place, area = _destination(engine, path, territory, shapes[usable], simulated)
+    found = _sorted(path, place, area, shapes, reasons, tags)
+    tell(0.7, len(found.lines))
+    notes = [*outlines.notes, *tags.notes, *found.notes()]
+    name, made_up = label or path.name, simulated or place.simulated
+    same = _stored(engine, path, place, found, name, made_up, notes)
+    tell(1.0, len(found.lines))
+    named = pl.any_horizontal(pl.col("name_ar").is_not_null(), pl.col("name_en").is_not_null())
+    return RoadsResult(
+        file=path.name,
+        territory=place.code,
+        label=name,
+        simulated=made_up,
+        read=found.read,
+        accepted=found.accepted,
+        outside=found.outside,
+        no_road=found.no_road,
+        refused=len(found.faults),
+        roads=len(found.lines),
+        km=float(found.table["length_m"].sum()) / 1000,
+        named=found.table.filter(named).height,
+        classes=dict(Counter(found.table["road_class"].to_list()).most_common()),
+        faults=found.faults,
+        unchanged=same,
+        notes=notes,
+        seconds=time.monotonic() - began,
+    )
+
+
+@dataclass(frozen=True)
+class _Sorted:
+    """What became of the rows of a file, and the roads that are to be stored.
+
+    Attributes
+    ----------
+    table, lines : (n,) single lines. read, accepted, outside, no_road : numbers of rows.
+    """
+
+    table: pl.DataFrame
+    lines: npt.NDArray[np.object_]
+    faults: tuple[RoadFault, ...]
+    read: int
+    accepted: int
+    outside: int
+    no_road: int
+
+    def notes(self) -> list[str]:
+        return _notes(self.faults, self.outside, self.no_road, len(self.lines) - self.accepted)
+
+
+def _destination(
+    engine: Engine, path: Path, code: str | None, shapes: npt.NDArray[np.object_], simulated: bool
+) -> tuple[Territory, shapely.Geometry | None]:
+    """The territory that the roads belong to, and its study area."""
+    middle = shapely.centroid(shapes[:: max(1, len(shapes) // _SAMPLE)])
+    lon, lat = shapely.get_x(middle), shapely.get_y(middle)
     with engine.connect() as conn:
         schema.require_current(conn)
-        place = known_territory(
-            conn,
-            path,
-            territory,
-            shapely.get_x(middle),
-            shapely.get_y(middle),
-            simulated,
-            "these roads belong",
-        )
-        area = territories.study_area(conn, place.id)
-    is_road = tags.road_class != NO_ROAD
+        place = known_territory(conn, path, code, lon, lat, simulated, "these roads belong")
+        return place, territories.study_area(conn, place.id)
+
+
+def _sorted(
+    path: Path,
+    place: Territory,
+    area: shapely.Geometry | None,
+    shapes: npt.NDArray[np.object_],
+    reasons: npt.NDArray[np.object_],
+    tags: Tags,
+) -> _Sorted:
+    """Rows into roads of the study area, and those that are left out and why."""
+    usable, is_road = reasons == "", tags.road_class != NO_ROAD
     inside = np.ones(len(shapes), dtype=bool)
     if area is not None:
         shapely.prepare(area)
@@ -152,54 +211,48 @@ def ingest_roads(
             "coordinates, or name another territory with --territory."
         )
     lines, rows = _lines(shapes, np.flatnonzero(kept))
-    table = _table(tags, rows, lines)
-    tell(0.7, len(lines))
-    faults = tuple(RoadFault(int(i) + 1, str(reasons[i])) for i in np.flatnonzero(~usable))
-    outside, no_road = int((usable & is_road & ~inside).sum()), int((usable & ~is_road).sum())
-    notes = [*outlines.notes, *tags.notes, *_notes(faults, outside, no_road, len(lines) - int(kept.sum()))]
-    name, made_up = label or path.name, simulated or place.simulated
-    content = _content(table, lines)
-    with engine.begin() as conn:
-        territories.lock_territory(conn, place.id)
-        same = roads.is_current(conn, place.id, name, content)
-        if same:
-            notes.append("These roads are the current ones already: nothing was changed.")
-        else:
-            roads.replace_set(
-                conn,
-                place.id,
-                table,
-                lines,
-                label=name,
-                simulated=made_up,
-                file_name=path.name,
-                file_digest=file_digest(path) if path.is_file() else "",
-                content=content,
-                read=len(shapes),
-                accepted=int(kept.sum()),
-                notes=notes,
-            )
-    tell(1.0, len(lines))
-    named = pl.any_horizontal(pl.col("name_ar").is_not_null(), pl.col("name_en").is_not_null())
-    return RoadsResult(
-        file=path.name,
-        territory=place.code,
-        label=name,
-        simulated=made_up,
+    return _Sorted(
+        table=_table(tags, rows, lines),
+        lines=lines,
+        faults=tuple(RoadFault(int(i) + 1, str(reasons[i])) for i in np.flatnonzero(~usable)),
         read=len(shapes),
         accepted=int(kept.sum()),
-        outside=outside,
-        no_road=no_road,
-        refused=len(faults),
-        roads=len(lines),
-        km=float(table["length_m"].sum()) / 1000,
-        named=table.filter(named).height,
-        classes=dict(Counter(table["road_class"].to_list()).most_common()),
-        faults=faults,
-        unchanged=same,
-        notes=notes,
-        seconds=time.monotonic() - began,
+        outside=int((usable & is_road & ~inside).sum()),
+        no_road=int((usable & ~is_road).sum()),
     )
+
+
+def _stored(
+    engine: Engine,
+    path: Path,
+    place: Territory,
+    found: _Sorted,
+    label: str,
+    simulated: bool,
+    notes: list[str],
+) -> bool:
+    """Make the roads the current ones in one transaction; whether they were so already."""
+    content = _content(found.table, found.lines)
+    with engine.begin() as conn:
+        territories.lock_territory(conn, place.id)
+        if roads.is_current(conn, place.id, label, content):
+            notes.append("These roads are the current ones already: nothing was changed.")
+            return True
+        roads.replace_set(
+            conn,
+            place.id,
+            found.table,
+            found.lines,
+            label=label,
+            simulated=simulated,
+            file_name=path.name,
+            file_digest=file_digest(path) if path.is_file() else "",
+            content=content,
+            read=found.read,
+            accepted=found.accepted,
+            notes=notes,
+        )
+    return False
 
 
 def _reasons(shapes: npt.NDArray[np.object_]) -> npt.NDArray[np.object_]:
