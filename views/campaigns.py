@@ -32,7 +32,7 @@ def page() -> None:
     language = state.one("lang", "ar", LANGUAGES)
     words = Words(language)
     style.apply(words)
-    place = st.container()
+    navigation.switch(words, "campaigns")
     with st.sidebar:
         st.html(cards.brand(words))
         names = {code: words(f"lang.{code}") for code in LANGUAGES}
@@ -44,7 +44,6 @@ def page() -> None:
     except RasdError as error:
         st.html(notices.failure(words, str(error), store=not isinstance(error, InputError)))
     jobs.finish()
-    navigation.switch(words, place, "campaigns")
 
 
 def _body(words: Words) -> None:

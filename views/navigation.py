@@ -2,14 +2,13 @@
 
 Streamlit's own links drop the address; these carry everything the session holds that is
 not at its default, so a page is found as it was left and a link opened in another tab
-shows the same. The switch is drawn when the page has bound its values, in a place that was
-kept for it on top.
+shows the same. The switch is drawn before the page binds anything, so that nothing jumps;
+what this run will still change the session knows when a link is followed.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
 
 import streamlit as st
 
@@ -31,11 +30,11 @@ def run(pages: Mapping[str, Callable[[], None]]) -> None:
     st.navigation(list(made.values()), position="hidden").run()
 
 
-def switch(words: Words, place: Any, here: str) -> None:
-    """Draw the links into ``place``; call it after ``state.finish``."""
+def switch(words: Words, here: str) -> None:
+    """Draw the links; call it after ``state.begin``, before anything else is drawn."""
     pages = st.session_state.get(_PAGES, {})
     offered = state.everything()
-    with place, st.container(horizontal=True, key="rasd_pages"):
+    with st.container(horizontal=True, key="rasd_pages"):
         for code, page in pages.items():
             with st.container(key=f"rasd_page_{code}_{'on' if code == here else 'off'}", width="content"):
                 st.page_link(page, label=words(f"pages.{code}"), query_params=offered)

@@ -184,10 +184,14 @@ def reset(key: str) -> None:
 
 
 def everything() -> dict[str, str]:
-    """All values that any page has bound and that are not at their default, as an address."""
+    """All values that any page has bound and that are not at their default, as an address.
+
+    Before anything has been bound it is the address itself.
+    """
     state, defaults = st.session_state, st.session_state[_DEFAULTS]
     texts = {key: _text(state[key]) for key in defaults if key in state}
-    state[_OFFERED] = {key: text for key, text in texts.items() if text and text != defaults[key]}
+    found = {key: text for key, text in texts.items() if text and text != defaults[key]}
+    state[_OFFERED] = found if defaults else st.query_params.to_dict()
     return dict(state[_OFFERED])
 
 

@@ -37,7 +37,7 @@ def press(view: Page, key: str) -> None:
         view.page.wait_for_timeout(150)
         busy = view.page.locator("[data-test-script-state=running], [class*=st-key-rasd_job]").count()
         quiet = 0 if busy else quiet + 1
-        if quiet > 9:
+        if quiet > 6:
             return
     raise AssertionError("the page never came to rest")
 
