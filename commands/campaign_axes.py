@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.markup import escape
 from rich.table import Column, Table
 
-from commands.campaign_propose import PlanOption, in_words, municipality_ids, pairs, write_plan
-from commands.console import Json, TerritoryOption, bar, emit, out, ready, say, say_remarks
+from commands.campaign_propose import PlanOption, deliver, in_words, least_shares, pairs
+from commands.console import Json, TerritoryOption, bar, out, ready, say, say_remarks
 from commands.questions import (
     ChannelOption,
     ElementOption,
@@ -66,17 +64,12 @@ def axes_command(
             conn, territory, start=start, end=end, groups=group, elements=element,
             municipalities=municipality, channels=channel,
         )  # fmt: skip
-        shares = pairs("--least-share", least_share, float) or ()
         terms = AxisTerms(
             budget=budget * 1e6,
             costs=tuple((work, sar * 1e6) for work, sar in pairs("--cost", cost, float) or ()),
             length_m=length,
             snap_m=snap,
-            least_share=tuple(
-                (area, share)
-                for name, share in shares
-                for area in municipality_ids(conn, query, [name]) or ()
-            ),
+            least_share=least_shares(conn, query, least_share) or (),
             pinned=tuple(pin or ()),
             dropped=tuple(drop or ()),
             classes=tuple(road_class or ()),
@@ -86,18 +79,7 @@ def axes_command(
                 plan = propose_axes(conn, query, terms, tick=progress)
             except CampaignClash as error:
                 raise in_words(error) from None
-    _finish(plan, file, as_json)
-
-
-def _finish(plan: CampaignPlan, file: Path | None, as_json: bool) -> None:
-    if file is not None:
-        write_plan(file, plan.to_json())
-    if as_json:
-        emit(json.loads(plan.to_json()) | ({"file": str(file)} if file else {}))
-        return
-    tell_axes(plan)
-    if file is not None:
-        say(f"Wrote the plan to {file!s}.")
+    deliver(plan, file, as_json, tell_axes)
 
 
 def tell_axes(plan: CampaignPlan) -> None:

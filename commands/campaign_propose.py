@@ -116,13 +116,17 @@ def propose_command(
             channels=channel,
         )  # fmt: skip
         given["each_municipality"] = municipality_ids(conn, query, each_municipality)
-        shares = pairs("--least-share", least_share, float)
-        given["least_share"] = None if shares is None else tuple(
-            (area, share) for name, share in shares for area in municipality_ids(conn, query, [name]) or ()
-        )  # fmt: skip
+        given["least_share"] = least_shares(conn, query, least_share)
         asked = read_terms(terms, given)
         with bar("Choosing areas", as_json) as progress:
             plan = _proposed(conn, query, asked, progress)
+    deliver(plan, file, as_json, tell)
+
+
+def deliver(
+    plan: CampaignPlan, file: Path | None, as_json: bool, tell: Callable[[CampaignPlan], None]
+) -> None:
+    """The plan into its file, and as JSON or (``tell``) in words to the console."""
     if file is not None:
         write_plan(file, plan.to_json())
     if as_json:
@@ -235,6 +239,18 @@ def municipality_ids(
             raise InputError(f"There is no municipality {text!r} among the reports. There are: {listed}")
         found += fits
     return tuple(found)
+
+
+def least_shares(
+    conn: Connection, query: ReportQuery, given: Sequence[str] | None
+) -> tuple[tuple[int, float], ...] | None:
+    """``NAME=SHARE`` options by the ids of their municipalities; None when there are none."""
+    shares = pairs("--least-share", given, float)
+    if shares is None:
+        return None
+    return tuple(
+        (area, share) for name, share in shares for area in municipality_ids(conn, query, [name]) or ()
+    )
 
 
 def write_plan(path: Path, text: str) -> None:

@@ -101,26 +101,12 @@ def propose(
     areas = tuple(explain.area(number, patch) for number, patch in enumerate(choice.patches, 1))
     told(0.9)
     what_if, said = _what_if(stake, rules, among, terms)
+    said += _told_areas(len(areas), rules, terms)
     told(0.95)
     others = _rivals(stake, ground, rules, among, choice, terms)
     told(1.0)
-    if len(areas) < rules.limits.areas:
-        said.append(caution("campaign_fewer_areas", areas=len(areas), asked=rules.limits.areas))
-    if 0 < len(areas) < terms.teams:
-        said.append(
-            caution("campaign_idle", areas=len(areas), teams=terms.teams, idle=terms.teams - len(areas))
-        )
-    plan = _plan(
-        facts,
-        query,
-        terms,
-        resolution,
-        areas,
-        others,
-        proof_of(choice, choice.complete),
-        what_if,
-        (*remarks, *said),
-    )
+    proof = proof_of(choice, choice.complete)
+    plan = _plan(facts, query, terms, resolution, areas, others, proof, what_if, (*remarks, *said))
     low, high = explain.interval()
     return dataclasses.replace(plan, low=low, high=high)
 
@@ -155,6 +141,16 @@ def _told_ground(ground: Terrain, terms: CampaignTerms) -> list[Remark]:
     if terms.kind == "community":
         hours = round(terms.teams * terms.volunteers * terms.team_hours)
         said.append(decided("campaign_people", volunteers=terms.volunteers, teams=terms.teams, hours=hours))
+    return said
+
+
+def _told_areas(areas: int, rules: Rules, terms: CampaignTerms) -> list[Remark]:
+    """Areas that are missing, and teams without one."""
+    said = []
+    if areas < rules.limits.areas:
+        said.append(caution("campaign_fewer_areas", areas=areas, asked=rules.limits.areas))
+    if 0 < areas < terms.teams:
+        said.append(caution("campaign_idle", areas=areas, teams=terms.teams, idle=terms.teams - areas))
     return said
 
 
