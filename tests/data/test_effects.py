@@ -16,7 +16,7 @@ from data import campaigns, territories
 from data.analyses.effect_ground import EffectSettings
 from data.analyses.effects import effect, effect_of_cells
 from data.query import ReportQuery
-from data.visits import NewVisit, record_visit
+from data.visit_form import NewVisit, record_visit
 from geo.cells import cells_of, centres, to_text
 from geo.errors import InputError
 from tests.data.history_sample import FIRST, make_history, places

@@ -13,7 +13,8 @@ import shapely
 from sqlalchemy import Engine, text
 
 from data import campaigns, quarantine, territories
-from data.visits import NewVisit, hit_rates_of, record_visit, visited_cells, visits_of
+from data.visit_form import NewVisit, record_visit
+from data.visits import hit_rates_of, visited_cells, visits_of
 from geo.errors import InputError
 from ingest.visits import ingest_visits
 from tests.campaign_sample import inspection

@@ -17,7 +17,8 @@ from data.campaigns import Saved
 from data.database import connection
 from data.plan import Site
 from data.territories import find
-from data.visits import HitRate, NewVisit
+from data.visit_form import NewVisit, record_visit
+from data.visits import HitRate
 from geo.errors import RasdError
 from views import cards, notices
 from views.cards import esc, title
@@ -155,7 +156,7 @@ def _form(setting: Setting, kept: Saved) -> None:
     )
     try:
         with connection() as conn:
-            counts = store.record_visit(conn, setting.territory_id, visit)
+            counts = record_visit(conn, setting.territory_id, visit)
     except RasdError as error:
         st.html(notices.failure(words, str(error), store=False))
         return
