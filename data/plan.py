@@ -372,7 +372,8 @@ class Rival:
         on the stretches, their benefit, and SAR; ``cells`` is then the number of stretches.
     better : ``plan`` ÷ ``weighted`` − 1.
     plan : the plan's own weighted finds by the same evaluator, with a tour through each area in
-        place of entering cell by cell: near to ``Proof.objective``, and not the same.
+        place of entering cell by cell: near to ``Proof.objective``, and not the same. None in plans
+        that were made before it was kept.
     """
 
     code: str
@@ -381,7 +382,7 @@ class Rival:
     hours: float
     cells: int
     better: float
-    plan: float
+    plan: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -193,6 +193,7 @@ def test_parts_add_up_to_the_finds_and_the_interval_holds_them(plan: CampaignPla
     for rival in plan.rivals:
         assert rival.finds > 0 and 0 < rival.hours <= 2 * TERMS.team_hours + 1e-9
         # What it is compared with stands beside it.
+        assert rival.plan is not None
         assert rival.better == pytest.approx(rival.plan / rival.weighted - 1)
         assert rival.plan == pytest.approx(plan.proof.objective, rel=0.2)
 

@@ -67,7 +67,9 @@ def rivals(words: Words, plan: CampaignPlan) -> str:
     """Other ways to spend the same hours, as bars."""
     chosen = [stretch for stretch in plan.stretches if stretch.chosen]
     # By the evaluator of the rivals, so that the bars are as long as the percentages say.
-    own = plan.rivals[0].plan if plan.rivals else sum(area.weighted for area in plan.areas)
+    own = plan.rivals[0].plan if plan.rivals else None
+    if own is None:
+        own = sum(area.weighted for area in plan.areas) + sum(stretch.benefit for stretch in chosen)
     finds = plan.finds + sum(stretch.reports for stretch in chosen)
     said = words("rival.note_axes") if plan.kind == "axes" else words("rival.note")
     unit = words("rival.reports") if plan.kind == "axes" else words("rival.finds")
