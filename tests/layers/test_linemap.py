@@ -59,5 +59,5 @@ def test_no_line_and_no_stop_give_empty_layers() -> None:
     ],
 )
 def test_lines_that_cannot_be_drawn_are_refused(tracks: tuple[Track, ...]) -> None:
-    with pytest.raises(ValueError, match="lines? "):
+    with pytest.raises(ValueError, match=r"lines? "):
         TrackLayer("", tracks, (ROAD,))
