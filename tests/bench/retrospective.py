@@ -27,18 +27,15 @@ from sqlalchemy import text
 
 from data import database, territories
 from data.analyses.campaigns import propose
-from data.analyses.hits import types_of
 from data.analyses.kinds import element_terms
 from data.analyses.stakes import PRIOR_REPORTS
 from data.analyses.study import study_cells
 from data.incidents import refresh_incidents
 from data.plan import CampaignPlan, CampaignTerms
 from data.query import ReportQuery
-from data.vocabulary import CELL_RESOLUTION
 from geo.cells import areas_km2, cells_of, centres, from_text
 from geo.errors import InputError
 from geo.ground import Ground
-from geo.hitrates import TYPES
 from ingest.areas import ingest_areas
 from ingest.exposure import ingest_exposure
 from ingest.pipeline import ingest_reports
@@ -53,7 +50,6 @@ REAL = True  # needs the real files
 ZONE = "America/New_York"
 NOT_DRIVEN = ("Limited Access", "Ramp", "Tunnel", "Fictitious Centerline Segment")
 OUTCOME_NOT_KNOWN = ("Open", "New", "Pending")
-VISITS = 1000
 DAYS = 22  # of work in a month
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -208,32 +204,6 @@ class Files:
             raise InputError(f"The store knows of {late}, which is after {day}: this would be no forecast.")
         refresh_incidents(self.engine, self.territory_id)
 
-    def say_what_counts(self, until: str) -> None:
-        """Visits that tell the plans how the score counts: whatever is reported is there to be found.
-
-        The usual assumption, that half of it is, knows nothing of the score. A thousand visits of long
-        ago, each with a find, for each kind of what is expected, in a cell of each type of area.
-        """
-        with self.engine.begin() as conn:
-            if conn.scalar(
-                text("SELECT count(*) FROM visit WHERE territory_id = :t"), {"t": self.territory_id}
-            ):
-                return
-            types = types_of(conn, self.territory_id, pd.Timestamp(until).date())
-            fine = [
-                int(cells_of(*centres(types.cells[types.types == kind][:1]), CELL_RESOLUTION)[0])
-                for kind in range(len(TYPES))
-            ]
-            conn.execute(
-                text(
-                    """INSERT INTO visit (territory_id, target, visited_at, found, cell, digest)
-                       SELECT :t, target, timestamptz '2000-01-01', true, cell,
-                              row_number() OVER () FROM unnest(CAST(:targets AS text[])) target,
-                              unnest(CAST(:cells AS bigint[])) cell, generate_series(1, :visits)"""
-                ),
-                {"t": self.territory_id, "targets": ["new", "unvisited"], "cells": fine, "visits": VISITS},
-            )
-
     def counts(self, cells: Ints, resolution: int, low: str, high: str, weigh: bool = False) -> Floats:
         """Reports of the set by cell, opened on the days from ``low`` to before ``high``.
 
@@ -329,7 +299,6 @@ def trial(
     begin, end = str(month.astype("M8[D]")), str((month + 1).astype("M8[D]"))
     last = str(month.astype("M8[D]") - 1)
     files.bring(last)
-    files.say_what_counts(last)
     city = city_of(files, resolution, begin)
     truth = files.counts(city.cells, resolution, begin, end)
     past = files.counts(city.cells, resolution, "", begin)
