@@ -88,7 +88,7 @@ def run(
 
     Parameters
     ----------
-    set : see ``SETS``. months : test or development. teams : numbers of teams, joined by commas.
+    rows : any number tries one month with one crew only. set : see ``SETS``. months : test or development. teams : numbers of teams, joined by commas.
     paces : minutes at a site / for a km, joined by commas: those of a campaign's defaults, and those of
         teams that drive slowly, take a picture and go on.
     areas : of a team; 0 leaves the number to the proposal.
@@ -106,6 +106,8 @@ def run(
     ]
     span = about.test if months == "test" else about.development
     wanted = np.arange(np.datetime64(span[0], "M"), np.datetime64(span[1], "M") + 1)[first::every]
+    if rows is not None:  # only tried out: one month, one crew, large cells
+        wanted, crews, resolution = wanted[:1], crews[:1], min(resolution, 8)
     tried = [trial(files, month, crews, resolution, areas) for month in wanted]
     figures: dict[str, Any] = {
         "set": set,
