@@ -7,8 +7,8 @@ it, and the next start. They use this session's virtual environment and a home o
 from __future__ import annotations
 
 import ast
-import importlib.metadata
 import contextlib
+import importlib.metadata
 import json
 import os
 import re
