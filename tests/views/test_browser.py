@@ -251,7 +251,8 @@ def test_every_question_draws_on_the_same_frame_and_asks_no_other_host(new_page:
         view.settle()
         assert view.page.locator("[data-testid=stException]").count() == 0, code
         assert frame.evaluate("window.kept") == 1, code
-        assert frame.evaluate("rasd.stats.draws") > before or code == "most"
+        if code != "most":  # the answer's words may stand before its map is drawn
+            frame.wait_for_function("n => rasd.stats.draws > n", arg=before, timeout=60_000)
         assert params(view.page).get("method", "most") == code
     assert view.hosts - {""} == {urlsplit(view.address).netloc}
     assert view.errors == []
