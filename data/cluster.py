@@ -37,6 +37,7 @@ from geo.errors import StoreError
 log = logging.getLogger(__name__)
 
 ROLE = "rasd"
+APP_ROLE = "rasd_app"  # what the pages connect as: it owns nothing (data/rights.py)
 DATABASE = "rasd"
 # Room for "/.s.PGSQL.5432.lock" within the 104 bytes that macOS allows (Linux: 108).
 _SOCKET_FOLDER_BYTES = 80
@@ -326,10 +327,10 @@ class Cluster:
         settings = postgres.server_settings(self.socket, durable=self._durable)
         lines = [f"{name} = '{value.replace(chr(39), chr(39) * 2)}'" for name, value in settings.items()]
         self._write("rasd.conf", "# Written by Rasd at each start.\n" + "\n".join(lines) + "\n", account)
-        # The kernel tells the server who is calling; these users are the role "rasd".
+        # The kernel tells the server who is calling; these users may be either role.
         owners = {"root", postgres.current_account().name, postgres.user_name(self.home.stat().st_uid)}
         self._write("pg_hba.conf", "local all all peer map=rasd\n", account)
-        idents = "".join(f'rasd "{name}" {ROLE}\n' for name in sorted(owners))
+        idents = "".join(f'rasd "{name}" {role}\n' for name in sorted(owners) for role in (ROLE, APP_ROLE))
         self._write("pg_ident.conf", idents, account)
 
     def _write(self, name: str, content: str, account: Account) -> None:

@@ -19,7 +19,7 @@ from sqlalchemy import Connection, Engine, create_engine
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, OperationalError
 
-from data.cluster import Cluster, Lease
+from data.cluster import APP_ROLE, Cluster, Lease
 from data.settings import settings
 from geo.errors import ConfigError, StoreError
 
@@ -74,9 +74,10 @@ def database_url() -> str:
 
 def release() -> None:
     """Close the engine and leave the private cluster; the last to leave stops it."""
-    if engine.cache_info().currsize:
-        engine().dispose()
-        engine.cache_clear()
+    for held in (engine, app_engine):
+        if held.cache_info().currsize:
+            held().dispose()
+            held.cache_clear()
     for home in list(_leases):
         _release(home, os.getpid())
 
@@ -88,6 +89,48 @@ def _release(home: str, pid: int) -> None:
         held = _leases.pop(home, None)
     if held is not None:
         held[0].release()
+
+
+def app_url() -> str:
+    """The address of the store as the role ``rasd_app``, which has no way around row-level security.
+
+    Raises
+    ------
+    ConfigError
+        It cannot be derived: the database asks for a password.
+    """
+    configured = settings().app_database_url
+    if configured:
+        return normalised(configured)
+    owner = make_url(database_url())
+    if owner.password is not None or owner.host:
+        raise ConfigError(
+            "The pages connect to the database as the role rasd_app, which row-level security holds. Give it a "
+            "password (ALTER ROLE rasd_app PASSWORD '…') and set RASD_APP_DATABASE_URL to its address: "
+            "postgresql://rasd_app:password@host:5432/name."
+        )
+    return owner.set(username=APP_ROLE).render_as_string(hide_password=False)
+
+
+@functools.cache
+def app_engine() -> Engine:
+    """The engine of the pages, as ``rasd_app``. ``app_engine.cache_clear()`` forgets it.
+
+    Raises
+    ------
+    ConfigError, StoreError
+        The address is not known, or the database does not answer.
+    """
+    store = create_engine(
+        app_url(),
+        pool_size=5,
+        max_overflow=15,
+        pool_pre_ping=True,
+        pool_recycle=3600,
+        connect_args={"application_name": "rasd pages", "connect_timeout": 10},
+    )
+    _connect(store).close()
+    return store
 
 
 @functools.cache

@@ -33,7 +33,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import ARRAY, JSON, JSONB
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-from data.vocabulary import LEVELS
+from data.vocabulary import FINAL, LEVELS, Status
 
 NAMES = {
     "ix": "ix_%(table_name)s_%(column_0_N_name)s",
@@ -42,6 +42,7 @@ NAMES = {
     "fk": "fk_%(table_name)s_%(column_0_N_name)s",
     "pk": "pk_%(table_name)s",
 }
+_FINAL = ", ".join(str(int(status)) for status in sorted(FINAL))
 _LEVEL_CHECK = "level IN (" + ", ".join(f"'{level}'" for level in LEVELS) + ")"
 
 
@@ -258,23 +259,39 @@ class Report(Base):
     due_at: Mapped[dt.datetime | None]
     status_at: Mapped[dt.datetime | None]
     content: Mapped[int] = mapped_column(BigInteger)  # digest of what the source said
-    batch_id: Mapped[int]  # the batch of the last change; with `line` the key of report_raw
-    line: Mapped[int]
+    # The batch of the last change; with `line` the key of report_raw. NULL: filed in Rasd.
+    batch_id: Mapped[int | None]
+    line: Mapped[int | None]
     quantity: Mapped[float | None] = mapped_column(Double)
     # Keyed digest of who reported, where a source says it; never the person's own id.
     reporter: Mapped[int | None] = mapped_column(BigInteger)
     # Compared byte by byte: the unique index is built three times faster than by locale.
     reference: Mapped[str] = mapped_column(Text(collation="C"))
     unit: Mapped[str | None]
-    agency: Mapped[str | None]
+    agency: Mapped[str | None]  # as the source writes it; who it is: agency_id
     contractor: Mapped[str | None]
     notes: Mapped[dict[str, Any] | None]  # proposals and conflicts, by code
     geom: Mapped[Any | None] = mapped_column(Geometry("POINT", srid=4326, spatial_index=False))
+    # party.id of the responsible department or entity, and of who does the work.
+    agency_id: Mapped[int | None]
+    contractor_id: Mapped[int | None]
+    rule_id: Mapped[int | None]  # routing_rule.id that decided
+    duplicate_of: Mapped[int | None] = mapped_column(BigInteger)
     __table_args__ = (
         UniqueConstraint("source_id", "reference"),
         Index("ix_report_opened", "territory_id", "opened_at"),
         Index("ix_report_cell", "territory_id", "cell"),
         Index("ix_report_geom", "geom", postgresql_using="gist"),
+        # What is still open is a small part of all reports: the inbox reads only this.
+        Index(
+            "ix_report_open",
+            "territory_id",
+            "due_at",
+            postgresql_where=text(f"status NOT IN ({_FINAL})"),
+        ),
+        Index("ix_report_referred", "agency_id", postgresql_where=text(f"status = {int(Status.REFERRED)}")),
+        Index("ix_report_contractor_id", "contractor_id", postgresql_where=text("contractor_id IS NOT NULL")),
+        Index("ix_report_duplicate_of", "duplicate_of", postgresql_where=text("duplicate_of IS NOT NULL")),
     )
 
 
@@ -300,15 +317,25 @@ class ReportEvent(Base):
     """Append-only history of a report after its opening, which is ``report.opened_at``.
 
     ``data/events.py`` derives the current status from it: the last event, or "received"
-    while there is none.
+    while there is none. Events of a batch are what a source told; those without one were
+    made in Rasd, and a trigger holds them to ``data/life.py``.
     """
 
     __tablename__ = "report_event"
     report_id: Mapped[int] = mapped_column(BigInteger, primary_key=True)
     seq: Mapped[int] = mapped_column(SmallInteger, primary_key=True)
     status: Mapped[int] = mapped_column(SmallInteger)
-    batch_id: Mapped[int]
+    batch_id: Mapped[int | None]
     at: Mapped[dt.datetime | None]  # when it happened, if the source says
+    action: Mapped[int] = mapped_column(SmallInteger, server_default=text("0"))  # data.life.Action
+    actor_id: Mapped[int | None]  # principal.id
+    # When the store learned of it: a past month is asked for as it was known then.
+    recorded_at: Mapped[dt.datetime] = mapped_column(server_default=text("now()"))
+    detail: Mapped[dict[str, Any] | None]  # keys of data.life.DETAILS
+    __table_args__ = (
+        # What was done in Rasd since a moment; imports count up the data version instead.
+        Index("ix_report_event_recorded", "recorded_at", postgresql_where=text("batch_id IS NULL")),
+    )
 
 
 class Quarantine(Base):
@@ -340,6 +367,7 @@ class ReportColumn(Base):
     name: Mapped[str] = mapped_column(primary_key=True)
     data_version: Mapped[int] = mapped_column(BigInteger)
     data: Mapped[bytes] = mapped_column(LargeBinary)
+    made_at: Mapped[dt.datetime] = mapped_column(server_default=text("now()"))
 
 
 class DefaultPoint(Base):
@@ -567,3 +595,7 @@ class Visit(Base):
         UniqueConstraint("territory_id", "digest"),
         Index("ix_visit_when", "territory_id", "visited_at"),
     )
+
+
+# The rest of the schema is in modules of its own, which register with the same Base.
+from data import models_access, models_life  # noqa: E402, F401

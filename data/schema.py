@@ -1,4 +1,4 @@
-"""Bringing a database to the schema of this version: migrations, then reference tables.
+"""Bringing a database to the schema of this version: migrations, reference tables, rights.
 
 Migrations are Alembic's, in ``data/migrations``. Two programs that migrate at the same
 time wait for each other on an advisory lock, so a second ``./run`` does no harm. The
@@ -16,7 +16,7 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine, text
 
-from data import reference
+from data import reference, rights
 from geo.errors import StoreError
 
 _LOCK = "SELECT pg_advisory_lock(hashtext('rasd.schema'))"
@@ -53,10 +53,13 @@ def upgrade(engine: Engine, revision: str = "head") -> None:
         try:
             _refuse_newer(conn)
             if current(conn) != head() or revision != "head":
+                if current(conn) is not None:
+                    rights.withdraw(conn)
                 command.upgrade(_config(conn), revision)
                 conn.commit()
             if revision == "head":
                 reference.load(conn)
+                rights.apply(conn, head())
                 conn.commit()
         finally:
             conn.rollback()
@@ -67,6 +70,7 @@ def upgrade(engine: Engine, revision: str = "head") -> None:
 def downgrade(engine: Engine, revision: str = "base") -> None:
     """Undo migrations down to ``revision``. Data in tables that go is lost."""
     with engine.connect() as conn:
+        rights.withdraw(conn)
         command.downgrade(_config(conn), revision)
         conn.commit()
 

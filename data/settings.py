@@ -48,6 +48,10 @@ class Settings(BaseSettings):
         validation_alias=AliasChoices("RASD_DATABASE_URL", "DATABASE_URL"),
         description="A PostgreSQL + PostGIS database to use in place of the private cluster.",
     )
+    app_database_url: str | None = Field(
+        default=None,
+        description="The same database as the role rasd_app, for the pages; not needed on a unix socket.",
+    )
     pg_bin: Path | None = Field(
         default=None,
         description="Folder of initdb, pg_ctl and postgres, where they are not in a usual place.",

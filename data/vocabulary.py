@@ -27,6 +27,8 @@ class Status(IntEnum):
     ENFORCEMENT = 11
     REOPENED = 12
     DRAFT = 13
+    CLASSIFIED = 14
+    INSPECTED = 15  # the last that fits the four bits of data/columns.py
 
 
 FINAL = frozenset({Status.CLOSED, Status.REJECTED, Status.DUPLICATE, Status.REFERRED})
@@ -80,6 +82,7 @@ class Flag(IntFlag):
     UNKNOWN_STATUS = 512  # the status text is in no value map
     NO_LOCATION = 1024  # neither a point nor a known area
     OUT_OF_RANGE_VALUE = 2048  # severity or quantity could not be read
+    IMPOSSIBLE_SEQUENCE = 4096  # its history has a step that data/life.py does not know
 
 
 LEVELS = ("region", "amana", "governorate", "municipality", "district")

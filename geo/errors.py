@@ -29,3 +29,11 @@ class ConfigError(RasdError):
 
 class Cancelled(RasdError):
     """A long computation was stopped by who asked for it; raised by its ``tick``."""
+
+
+class Refused(RasdError):
+    """The person who asked may not do this, or not now; the message says why."""
+
+
+class Conflict(RasdError):
+    """Somebody else changed the same thing first; nothing was written."""

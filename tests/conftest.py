@@ -31,7 +31,14 @@ _OWN = pytest.StashKey[Path]()
 
 def pytest_configure(config: pytest.Config) -> None:
     """Give the session a home; worker processes inherit the one of their parent."""
-    for name in ("DATABASE_URL", "RASD_DATABASE_URL", "RASD_HELD", "RASD_TILE_URL", "RASD_TILE_ATTRIBUTION"):
+    for name in (
+        "DATABASE_URL",
+        "RASD_DATABASE_URL",
+        "RASD_APP_DATABASE_URL",
+        "RASD_HELD",
+        "RASD_TILE_URL",
+        "RASD_TILE_ATTRIBUTION",
+    ):
         os.environ.pop(name, None)
     if "RASD_TEST_HOME" not in os.environ:
         # In /tmp, because the path of a socket has to be short.
@@ -114,9 +121,10 @@ def server() -> Iterator[Server]:
 
 def forget_settings() -> None:
     """Drop what ``data`` remembers of the environment, after a test has changed it."""
-    if database.engine.cache_info().currsize:
-        database.engine().dispose()
-        database.engine.cache_clear()
+    for held in (database.engine, database.app_engine):
+        if held.cache_info().currsize:
+            held().dispose()
+            held.cache_clear()
     settings.cache_clear()
 
 
