@@ -70,6 +70,10 @@ DETAILS = {
     "photos": "list of photo digests",
 }
 
+#: Key under which an event of Rasd keeps what it replaced on the report, an object of the keys
+#: above; the trigger writes it, nobody hands it in.
+BEFORE = "before"
+
 
 @dataclass(frozen=True, slots=True)
 class Transition:

@@ -277,6 +277,8 @@ class Report(Base):
     contractor_id: Mapped[int | None]
     rule_id: Mapped[int | None]  # routing_rule.id that decided
     duplicate_of: Mapped[int | None] = mapped_column(BigInteger)
+    # When the store learned of it; NULL: before that was kept, so it counts as always known.
+    recorded_at: Mapped[dt.datetime | None] = mapped_column(server_default=text("now()"))
     __table_args__ = (
         UniqueConstraint("source_id", "reference"),
         Index("ix_report_opened", "territory_id", "opened_at"),

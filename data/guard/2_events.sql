@@ -17,7 +17,8 @@ BEGIN
   IF who.id IS NULL THEN
     RAISE EXCEPTION 'nobody is signed in' USING ERRCODE = 'RS403';
   END IF;
-  SELECT id, territory_id, status, agency_id, contractor_id, duplicate_of INTO r
+  SELECT id, territory_id, status, agency_id, contractor_id, duplicate_of,
+    element_id, severity, quantity, rule_id, due_at INTO r
   FROM report WHERE id = NEW.report_id FOR UPDATE;
   IF r.id IS NULL THEN
     RAISE EXCEPTION 'there is no such report' USING ERRCODE = 'RS403';
@@ -49,7 +50,7 @@ BEGIN
   NEW.at := clock_timestamp();
   NEW.recorded_at := NEW.at;
   NEW.status := coalesce(step.target, r.status);
-  NEW.detail := d;
+  NEW.detail := d || rasd_replaced(d, to_jsonb(r));
   UPDATE report SET
     status = NEW.status,
     status_at = CASE WHEN step.target IS NULL THEN status_at ELSE NEW.at END,
@@ -74,6 +75,15 @@ BEGIN
   END IF;
   RETURN NEW;
 END $$;
+
+-- What a step replaces on the report, kept with it under "before", so that a past moment can
+-- be told although the report itself holds only the present (data/past.py); {} for nothing.
+CREATE OR REPLACE FUNCTION rasd_replaced(d jsonb, r jsonb) RETURNS jsonb
+LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, public AS $$
+  SELECT CASE WHEN count(*) = 0 THEN '{}' ELSE jsonb_build_object('before', jsonb_object_agg(k, r->k)) END
+  FROM unnest(ARRAY['element_id', 'severity', 'quantity', 'agency_id', 'contractor_id', 'rule_id', 'due_at']) k
+  WHERE d ? k OR (k = 'rule_id' AND d ? 'agency_id')
+$$;
 
 -- What is wrong with an event's detail, in a sentence; NULL when nothing is.
 CREATE OR REPLACE FUNCTION rasd_detail_fault(

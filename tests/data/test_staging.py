@@ -74,7 +74,7 @@ def _everything(conn: Connection, territory: str) -> dict[str, Any]:
     found = columns.load(conn, number, [*columns.RUN_COLUMNS, *columns.REPORT_COLUMNS])
     default = pd.read_sql(text("SELECT lon, lat, reports, kinds FROM default_point ORDER BY 1, 2"), conn)
     return {
-        "reports": reports.drop(columns=["id", "type_id", "batch_id", "geom"]),
+        "reports": reports.drop(columns=["id", "type_id", "batch_id", "geom", "recorded_at"]),
         "history": history,
         "columns": pd.DataFrame({name: np.sort(values) for name, values in found.reports.items()}),
         "default": default,
