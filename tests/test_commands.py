@@ -245,7 +245,7 @@ def test_each_benchmark_runs_small_and_gives_figures(
     module = bench.load(name)
     if getattr(module, "REAL", False):
         request.getfixturevalue("shared_data")  # skips, saying so, where the real files are absent
-    figures = bench.call(module, {"rows": getattr(module, "SMALL", 5000)})
+    figures = bench.call(module, getattr(module, "SMALL", {"rows": 5000}))
     assert figures
     assert json.loads(json.dumps(figures, default=float))
 

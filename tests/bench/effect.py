@@ -24,7 +24,7 @@ from geo.neighbours import neighbourhood
 
 DESCRIPTION = "Effects of 400 simulated campaigns: how often the interval holds the truth"
 RUNS = 400
-SMALL = 5  # one campaign in each kind of city, when only tried out
+SMALL = {"rows": 5}  # one campaign in each kind of city, when only tried out
 EFFECT = 0.35
 BEFORE, AFTER = 12, 3
 CELLS = np.sort(

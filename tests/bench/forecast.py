@@ -28,6 +28,7 @@ from geo.history import History, Window, history
 
 DESCRIPTION = "Forecast of the next month on real reports (--set baltimore|boston, --resolution 9|10)"
 REAL = True  # needs the real files
+SMALL = {"resolution": 9, "every": 6}  # when only tried out: one month
 ROOT = Path(__file__).resolve().parents[2]
 # Memory: the days that the plain ways look back, as in the baselines of SOURCES.txt.
 SETS = {

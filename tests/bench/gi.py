@@ -24,7 +24,7 @@ from geo.hotspots import gi_star
 from geo.neighbours import Neighbourhood, neighbourhood
 
 DESCRIPTION = "Gi* and FDR on 100,000 cells, against esda with 999 permutations; false alarms"
-SMALL = 3_000
+SMALL = {"rows": 3_000}
 SEED = 7
 # esda compiles its permutations where numba is installed (it is no requirement of ours).
 COMPILED = ", with numba" if importlib.util.find_spec("numba") else ", without numba"

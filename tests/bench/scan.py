@@ -21,6 +21,7 @@ DESCRIPTION = "Space-time permutation scan: 5,000 cells × 90 days × 999 permut
 CELLS, DAYS, CASES = 5000, 90, 45_000
 NULL_CELLS, NULL_DAYS, NULL_CASES = 217, 60, 600
 LEVEL = 0.05
+SMALL = {"rows": 5000, "permutations": 99, "null_sets": 5}  # when only tried out
 
 
 def run(
