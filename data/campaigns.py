@@ -12,7 +12,7 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from sqlalchemy import Connection, text
@@ -282,6 +282,26 @@ def get(conn: Connection, campaign_id: int, version: int | None = None) -> Saved
         made_at=row.made_at,
         plan=from_json(row.document),
     )
+
+
+def get_then(conn: Connection, campaign_id: int, known: dt.datetime | None) -> Saved:
+    """A saved plan in the status and version that it had at a moment; None takes the present.
+
+    Raises
+    ------
+    InputError : there is no such campaign, or there was none yet.
+    """
+    # Served by pk_campaign_event.
+    row = conn.execute(
+        text(
+            """SELECT version, status FROM campaign_event WHERE campaign_id = :id
+                 AND (CAST(:known AS timestamptz) IS NULL OR at <= :known) ORDER BY seq DESC LIMIT 1"""
+        ),
+        {"id": campaign_id, "known": known},
+    ).one_or_none()
+    if row is None:
+        raise unknown_campaign(campaign_id)
+    return replace(get(conn, campaign_id, row.version), status=row.status)
 
 
 def listed(

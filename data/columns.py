@@ -23,6 +23,7 @@ from sqlalchemy import Connection
 
 from data.copying import packed, raw_cursor
 from data.query import (
+    AsOf,
     ReportQuery,
     TerritoryFacts,
     element_ids,
@@ -107,11 +108,12 @@ def select(
     wanted |= {"channel"} if query.channels else set()
     wanted |= {"municipality"} if query.municipalities else set()
     wanted |= {"district"} if query.districts else set()
-    columns = load(conn, query.territory_id, wanted | {"state"})
+    columns = load(conn, query.territory_id, wanted | {"state"}, query.as_of)
     reports, runs = columns.reports, columns.runs
     chosen = np.ones(columns.rows, dtype=bool)
     if query.incidents:
-        require_incidents(conn, columns.facts)
+        if query.as_of is None:
+            require_incidents(conn, columns.facts)
         chosen &= (reports["state"] & LEADS) != 0
     if not (query.default_points or keep_default_points):
         chosen &= (reports["state"] & ON_DEFAULT_POINT) == 0
@@ -134,8 +136,8 @@ def select(
     return columns, chosen
 
 
-def load(conn: Connection, territory_id: int, names: Iterable[str]) -> Columns:
-    """The columns ``names`` of all reports of a territory.
+def load(conn: Connection, territory_id: int, names: Iterable[str], as_of: AsOf | None = None) -> Columns:
+    """The columns ``names`` of all reports of a territory, now or as of a past moment.
 
     Raises
     ------
@@ -145,8 +147,13 @@ def load(conn: Connection, territory_id: int, names: Iterable[str]) -> Columns:
     wanted = set(names)
     if wanted & set(RUN_COLUMNS):
         wanted |= {"cell", "length"}
-    stored = _stored(conn, facts, wanted)
-    everything = stored if stored is not None else _read(conn, facts)
+    if as_of is not None:
+        from data.past import past_columns  # which stands on this module
+
+        everything = past_columns(conn, facts, as_of)
+    else:
+        stored = _stored(conn, facts, wanted)
+        everything = stored if stored is not None else _read(conn, facts)
     runs = {name: everything[name] for name in RUN_COLUMNS if name in wanted}
     reports = {name: everything[name] for name in REPORT_COLUMNS if name in wanted}
     rows = len(next(iter(reports.values()))) if reports else int(everything["length"].sum(dtype=np.int64))
@@ -218,15 +225,21 @@ def _stored(conn: Connection, facts: TerritoryFacts, wanted: set[str]) -> dict[s
 
 
 def _read(conn: Connection, facts: TerritoryFacts) -> dict[str, NDArray]:
-    """All columns from ``report``, sorted by cell and areas; 46 bytes a report while it works."""
+    """All columns from ``report``; 46 bytes a report while it works."""
+    condition = "r.territory_id = %(territory)s"
+    tables = "report r LEFT JOIN report_incident m ON m.report_id = r.id"
+    ranges = packed(conn, fields(), condition, {"territory": facts.id}, _CHUNK, tables)
+    return assembled(ranges, facts.timezone)
+
+
+def assembled(ranges: Iterable[list[NDArray[np.int64]]], zone: str) -> dict[str, NDArray]:
+    """RUN_COLUMNS and REPORT_COLUMNS, sorted by cell and areas, from ranges of ``fields``."""
     kinds = RUN_COLUMNS | REPORT_COLUMNS
     parts: dict[str, list[NDArray]] = {name: [] for name in ("cell", "combination", *REPORT_COLUMNS)}
     # One number for each combination of areas that occurs, so that one key sorts them all.
     combinations: dict[tuple[int, ...], int] = {}
-    condition = "r.territory_id = %(territory)s"
-    tables = "report r LEFT JOIN report_incident m ON m.report_id = r.id"
-    for numbers in packed(conn, _fields(), condition, {"territory": facts.id}, _CHUNK, tables):
-        for name, column in _unpacked(numbers, facts.timezone, combinations).items():
+    for numbers in ranges:
+        for name, column in _unpacked(numbers, zone, combinations).items():
             parts[name].append(column)
     # Column by column, so that no more than one is held twice.
     whole = {
@@ -248,10 +261,11 @@ def _read(conn: Connection, facts: TerritoryFacts) -> dict[str, NDArray]:
     }
 
 
-def _fields() -> list[str]:
+def fields(status: str = "r.status", closed_at: str = "r.closed_at") -> list[str]:
+    """Expressions of eight bytes over ``report r`` and ``report_incident m`` for ``assembled``."""
     # Ids and codes are never negative, so OR and shifts keep them apart.
     flags = (
-        f"(r.status | CASE WHEN r.flags & {int(Flag.DEFAULT_POINT)} <> 0 THEN {ON_DEFAULT_POINT} ELSE 0 END"
+        f"({status} | CASE WHEN r.flags & {int(Flag.DEFAULT_POINT)} <> 0 THEN {ON_DEFAULT_POINT} ELSE 0 END"
         f" | CASE WHEN r.precision = {int(Precision.AREA)} THEN {IN_AREA_ONLY} ELSE 0 END"
         f" | CASE WHEN m.lead IS FALSE THEN 0 ELSE {LEADS} END"
         " | (r.channel::int << 8))"
@@ -265,7 +279,7 @@ def _fields() -> list[str]:
         "int8send((coalesce(r.element_id, 0)::bigint << 32) | coalesce(r.type_id, 0))",
         # Microseconds since 2000, as PostgreSQL holds them; days of a zone are faster in polars.
         "timestamptz_send(r.opened_at)",
-        "timestamptz_send(coalesce(r.closed_at, '-infinity'))",
+        f"timestamptz_send(coalesce({closed_at}, '-infinity'))",
         "int8send(coalesce(m.incident_id, 0))",
         "int8send(coalesce(m.place_id, 0))",
     ]

@@ -159,7 +159,7 @@ def refresh_incidents(engine: Engine, territory_id: int, *, tick: Tick | None = 
         if is_current(conn, territory_id) and (kept := last_run(conn, territory_id)) is not None:
             return kept
         reports = placed_reports(conn, territory_id, _part(tick, 0.0, 0.2))
-        incident, place, rows = _found(conn, reports, tick)
+        incident, place, rows = grouped(conn, reports, tick)
         changed = write(conn, territory_id, reports, incident, place, rows)
         _part(tick, 0.0, 0.85)(1.0)
         version = territory_facts(conn, territory_id).data_version
@@ -209,7 +209,7 @@ def _settings() -> dict[str, Any]:
     return {"method": 2, "reach": reach}
 
 
-def _found(
+def grouped(
     conn: Connection, reports: PlacedReports, tick: Tick | None
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], pl.DataFrame]:
     """Incident and place of each report (n,), 0 for none, and the rows of ``incident``."""

@@ -19,6 +19,29 @@ from geo.errors import InputError, StoreError
 
 
 @dataclass(frozen=True, slots=True)
+class AsOf:
+    """A past moment, for an answer that comes out the same later (``data/past.py``).
+
+    Attributes
+    ----------
+    at : reports opened and events dated later are left out.
+    known : so is what the store learned of later; None takes all that it knows today.
+
+    Raises
+    ------
+    InputError : a time has no zone.
+    """
+
+    at: dt.datetime
+    known: dt.datetime | None = None
+
+    def __post_init__(self) -> None:
+        for moment in (self.at, self.known):
+            if moment is not None and moment.tzinfo is None:
+                raise InputError(f"As of {moment}: a moment needs its time zone.")
+
+
+@dataclass(frozen=True, slots=True)
 class ReportQuery:
     """Which reports of one territory are meant.
 
@@ -35,6 +58,7 @@ class ReportQuery:
     channels, statuses : codes of ``data/vocabulary.py``.
     default_points : True also counts reports on a geocoder's default point.
     incidents : True counts incidents instead: of each, its first report, if that one fits.
+    as_of : the reports as they stood at a past moment; None as they are now.
 
     Raises
     ------
@@ -53,6 +77,7 @@ class ReportQuery:
     statuses: tuple[int, ...] = ()
     default_points: bool = False
     incidents: bool = False
+    as_of: AsOf | None = None
 
     def __post_init__(self) -> None:
         if self.start and self.end and self.end < self.start:
@@ -118,10 +143,28 @@ def where(
     Returns
     -------
     (condition, parameters) : never empty; parameter names start with ``q_``.
+
+    Raises
+    ------
+    InputError : the territory does not exist, or what a report was at a past moment is asked
+        for: this condition sees what it is now.
     """
     facts = territory_facts(conn, query.territory_id)
     parts = ["r.territory_id = :q_territory"]
     params: dict[str, Any] = {"q_territory": query.territory_id}
+    default_point = f"r.flags & {int(Flag.DEFAULT_POINT)} <> 0"
+    if query.as_of is not None:
+        if query.statuses or query.elements or query.groups or query.incidents:
+            raise InputError(
+                "Statuses, elements and incidents of a past moment are not a condition on reports."
+            )
+        known = query.as_of.known or dt.datetime.max.replace(tzinfo=dt.UTC)
+        parts.append("r.opened_at <= :q_at AND (r.recorded_at IS NULL OR r.recorded_at <= :q_known)")
+        params |= {"q_at": query.as_of.at, "q_known": known}
+        # Served by pk_default_point; a territory has few, and one that was found later flags earlier reports.
+        default_point += """ AND NOT EXISTS (SELECT FROM default_point d JOIN batch b ON b.id = d.batch_id
+          WHERE d.territory_id = r.territory_id AND d.lon = ST_X(r.geom) AND d.lat = ST_Y(r.geom)
+            AND b.started_at > :q_known)"""
     if query.start or query.end:
         params["q_zone"] = facts.timezone
     if query.start:
@@ -149,7 +192,7 @@ def where(
         # Served by pk_report_incident.
         parts.append("NOT EXISTS (SELECT FROM report_incident m WHERE m.report_id = r.id AND NOT m.lead)")
     if not (query.default_points or keep_default_points):
-        parts.append(f"r.flags & {int(Flag.DEFAULT_POINT)} = 0")
+        parts.append(f"NOT ({default_point})")
     return " AND ".join(parts), params
 
 

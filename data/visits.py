@@ -21,10 +21,14 @@ from sqlalchemy import Connection, text
 from data import columns, territories
 from data.copying import copy_frame, points
 from data.plan import Name
+from data.query import AsOf
 from geo.cells import Cells, parents
 from geo.errors import InputError
 from geo.proportions import jeffreys
 
+#: Whether a visit ``v`` had been, and was told, by a moment; see ``known_visit``.
+KNOWN_VISIT = """(CAST(:at AS timestamptz) IS NULL OR v.visited_at <= :at)
+  AND (CAST(:known AS timestamptz) IS NULL OR v.created_at <= :known)"""
 TEXT_MOST = 2_000  # signs of a note; 200 of a team or a photo's reference
 #: A visit may be so far ahead of the clock: a day that is over elsewhere.
 AHEAD = dt.timedelta(days=1)
@@ -311,6 +315,11 @@ def store_visits(
     return VisitCounts(accepted, updated, known.same + known.stale, known.stale)
 
 
+def known_visit(as_of: AsOf | None) -> dict[str, Any]:
+    """Values for ``KNOWN_VISIT``."""
+    return {"at": None, "known": None} if as_of is None else {"at": as_of.at, "known": as_of.known}
+
+
 def visits_of(conn: Connection, campaign_id: int) -> tuple[VisitRecord, ...]:
     """All visits of a campaign, oldest first."""
     # Served by ix_visit_campaign_id and pk_element.
@@ -382,11 +391,13 @@ def hit_rates_of(conn: Connection, campaign_id: int) -> tuple[HitRate, ...]:
     return tuple(made)
 
 
-def visited_cells(conn: Connection, campaign_id: int, resolution: int) -> Cells:
+def visited_cells(conn: Connection, campaign_id: int, resolution: int, as_of: AsOf | None = None) -> Cells:
     """H3 cells in which a campaign's visits were, ascending; ``resolution`` at most 12."""
     # Served by ix_visit_campaign_id.
     fine = conn.execute(
-        text("SELECT DISTINCT cell FROM visit WHERE campaign_id = :id AND cell IS NOT NULL"),
-        {"id": campaign_id},
+        text(
+            f"SELECT DISTINCT cell FROM visit v WHERE campaign_id = :id AND cell IS NOT NULL AND {KNOWN_VISIT}"
+        ),
+        {"id": campaign_id} | known_visit(as_of),
     ).scalars()
     return np.unique(parents(np.array(fine.all(), dtype=np.int64), resolution))

@@ -264,8 +264,16 @@ def _plan(
 
 
 def told_query(query: ReportQuery) -> dict[str, Any]:
-    """The fields of a query, JSON-ready; ``asked_query`` gives it back."""
+    """The fields of a query, JSON-ready; ``asked_query`` gives it back.
+
+    Raises
+    ------
+    InputError : the query is about a past moment; plans are made from today's reports.
+    """
+    if query.as_of is not None:
+        raise InputError("A campaign is planned from the reports as they are now, not as of a past moment.")
     plain = dataclasses.asdict(query)
+    del plain["as_of"]
     return {
         name: value.isoformat()
         if isinstance(value, dt.date)
@@ -283,7 +291,7 @@ def asked_query(fields: dict[str, Any]) -> ReportQuery:
     ------
     InputError : it has a field that no query has, or a day that is none.
     """
-    known = {one.name for one in dataclasses.fields(ReportQuery)}
+    known = {one.name for one in dataclasses.fields(ReportQuery)} - {"as_of"}
     if strange := sorted(set(fields) - known):
         raise InputError(f"The plan's query has fields that no query has: {', '.join(strange)}.")
     given: dict[str, Any] = {

@@ -78,7 +78,8 @@ def courses(conn: Connection, query: ReportQuery) -> Courses:
     StoreError : the incidents are not current.
     """
     found, chosen = columns.select(conn, query, _NAMES)
-    require_incidents(conn, found.facts)
+    if query.as_of is None:
+        require_incidents(conn, found.facts)
     report = found.reports
     opened = report["opened"] / _MINUTES
     until = _until(opened, query.end, found.facts.timezone)
@@ -190,12 +191,13 @@ def local_days(days: NDArray[np.float64], zone: str) -> tuple[dt.date, ...]:
 
 
 def points_of(conn: Connection, ids: NDArray[np.int64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Longitude and latitude of incidents by id, (p,) each."""
+    """Longitude and latitude of incidents by id, (p,) each: those of their first reports."""
     with raw_cursor(conn) as cursor:
-        # Served by pk_incident; all aggregates see the rows in the same order.
+        # Served by pk_report, since incidents of a past moment are not in `incident`; all
+        # aggregates see the rows in the same order.
         cursor.execute(
-            """SELECT string_agg(int8send(id), ''::bytea), string_agg(float8send(lon), ''::bytea),
-                 string_agg(float8send(lat), ''::bytea) FROM incident WHERE id = ANY(%s)""",
+            """SELECT string_agg(int8send(id), ''::bytea), string_agg(float8send(ST_X(geom)), ''::bytea),
+                 string_agg(float8send(ST_Y(geom)), ''::bytea) FROM report WHERE id = ANY(%s)""",
             (ids.tolist(),),
             binary=True,
         )

@@ -23,11 +23,11 @@ from sqlalchemy import Connection, text
 from data import columns
 from data.analyses.courses import courses
 from data.analyses.effect_ground import EffectSettings, counted, data_days, ground_of, periods, resolution_of
-from data.campaigns import Saved, get
+from data.campaigns import Saved, get_then
 from data.incidents import is_current
 from data.plan import CampaignPlan
-from data.query import ReportQuery, TerritoryFacts
-from data.visits import visited_cells
+from data.query import AsOf, ReportQuery, TerritoryFacts
+from data.visits import KNOWN_VISIT, known_visit, visited_cells
 from geo.cells import Cells, cells_of, from_text, parents, to_text
 from geo.chronic import returns
 from geo.effect_matches import Panel
@@ -94,23 +94,28 @@ class Effect:
 
 
 def effect(
-    conn: Connection, campaign_id: int, settings: EffectSettings | None = None, *, tick: Tick | None = None
+    conn: Connection,
+    campaign_id: int,
+    settings: EffectSettings | None = None,
+    *,
+    as_of: AsOf | None = None,
+    tick: Tick | None = None,
 ) -> Effect:
-    """The effect of a saved campaign.
+    """The effect of a saved campaign, as seen now or as of a past moment.
 
     Raises
     ------
     InputError : no such campaign, no first day, or too little time before or after it.
     """
     settings = settings or EffectSettings()
-    saved = get(conn, campaign_id)
+    saved = get_then(conn, campaign_id, as_of.known if as_of else None)
     plan = saved.plan
     resolution = plan.resolution if plan.kind != "axes" else _AXIS_RESOLUTION
-    visited = visited_cells(conn, campaign_id, resolution)
+    visited = visited_cells(conn, campaign_id, resolution, as_of)
     planned = _planned_cells(plan, resolution)
     by_visits = len(visited) > 0 and not settings.planned
     cells = visited if by_visits else planned
-    start, end = _dates(conn, saved)
+    start, end = dates_of(conn, saved, as_of)
     how = [
         decided("effect_cells_visited", cells=len(cells), planned=len(planned))
         if by_visits
@@ -120,7 +125,7 @@ def effect(
     if by_visits and len(untold):
         how.append(caution("effect_cells_untold", cells=len(untold)))
     found = effect_of_cells(
-        conn, _kinds(plan, saved.territory_id), cells, start, end, settings,
+        conn, replace(_kinds(plan, saved.territory_id), as_of=as_of), cells, start, end, settings,
         aside=np.union1d(visited, planned), tick=tick,
     )  # fmt: skip
     return replace(found, campaign_id=campaign_id, remarks=(*how, *found.remarks))
@@ -228,7 +233,7 @@ def _chronic(
     level: float,
 ) -> Estimate | None:
     """The effect on incidents that open where one was closed before; None without current incidents."""
-    if not is_current(conn, query.territory_id):
+    if query.as_of is None and not is_current(conn, query.territory_id):
         return None  # a remark says so
     course = courses(conn, replace(query, incidents=True))
     back = returns(course.place, course.opened, course.closed, course.until)
@@ -275,22 +280,28 @@ def _planned_cells(plan: CampaignPlan, resolution: int) -> Cells:
     return np.unique(cells_of(along[:, 0], along[:, 1], resolution))
 
 
-def _dates(conn: Connection, saved: Saved) -> tuple[dt.date, dt.date]:
-    """First and last day: of the terms and the visits, else of the statuses running and done."""
+def dates_of(conn: Connection, saved: Saved, as_of: AsOf | None = None) -> tuple[dt.date, dt.date]:
+    """First and last day: of the terms and the visits, else of the statuses running and done.
+
+    Raises
+    ------
+    InputError : there are no dates yet.
+    """
+    told = "(CAST(:known AS timestamptz) IS NULL OR e.at <= :known)"
     # Served by ix_visit_campaign_id and pk_campaign_event.
     row = conn.execute(
         text(
-            """SELECT min(z.visited)::date AS first, max(z.visited)::date AS last,
+            f"""SELECT min(z.visited)::date AS first, max(z.visited)::date AS last,
                  (SELECT min(e.at AT TIME ZONE t.timezone)::date FROM campaign_event e
-                  WHERE e.campaign_id = :id AND e.status = 'running') AS ran,
+                  WHERE e.campaign_id = :id AND e.status = 'running' AND {told}) AS ran,
                  (SELECT max(e.at AT TIME ZONE t.timezone)::date FROM campaign_event e
-                  WHERE e.campaign_id = :id AND e.status = 'done') AS done
+                  WHERE e.campaign_id = :id AND e.status = 'done' AND {told}) AS done
                FROM territory t
                LEFT JOIN LATERAL (SELECT v.visited_at AT TIME ZONE t.timezone AS visited FROM visit v
-                                  WHERE v.campaign_id = :id) z ON true
+                                  WHERE v.campaign_id = :id AND {KNOWN_VISIT}) z ON true
                WHERE t.id = :territory GROUP BY t.id, t.timezone"""
         ),
-        {"id": saved.id, "territory": saved.territory_id},
+        {"id": saved.id, "territory": saved.territory_id} | known_visit(as_of),
     ).one()
     terms = saved.plan.terms
     if terms.kind != "axes" and terms.start != dt.date.min:

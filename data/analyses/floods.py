@@ -188,10 +188,15 @@ def sender_floods(conn: Connection, query: ReportQuery) -> tuple[SenderFlood, ..
 
 def default_places(conn: Connection, query: ReportQuery) -> tuple[DefaultPlace, ...]:
     """Default points with reports that fit the query, most first."""
-    # Served by pk_default_point; a territory has few.
+    # Served by pk_default_point and pk_batch; a territory has few.
     points = conn.execute(
-        text("SELECT lon, lat FROM default_point WHERE territory_id = :territory"),
-        {"territory": query.territory_id},
+        text(
+            """SELECT d.lon, d.lat FROM default_point d JOIN batch b ON b.id = d.batch_id
+               WHERE d.territory_id = :territory
+                 AND (CAST(:known AS timestamptz) IS NULL OR b.started_at <= :known)
+               ORDER BY d.lon, d.lat"""
+        ),
+        {"territory": query.territory_id, "known": query.as_of.known if query.as_of else None},
     ).all()
     if not points:
         return ()

@@ -249,7 +249,7 @@ def _cover(conn: Connection, query: ReportQuery, resolution: int) -> tuple[Cells
     facts = territory_facts(conn, query.territory_id)
     asked = (query.municipalities, query.districts)
     store = conn.engine.url.render_as_string()
-    key = (store, facts.id, facts.data_version, facts.code, asked, resolution)
+    key = (store, facts.id, facts.data_version, facts.code, asked, resolution, query.as_of)
     with _lock:
         if key in _covers:
             _covers.move_to_end(key)
@@ -265,7 +265,7 @@ def _cover(conn: Connection, query: ReportQuery, resolution: int) -> tuple[Cells
 def _made_cover(conn: Connection, query: ReportQuery, resolution: int) -> tuple[Cells, bool, int]:
     shape = study_shape(conn, query)
     if shape is None:
-        found = columns.load(conn, query.territory_id, {"cell"})
+        found = columns.load(conn, query.territory_id, {"cell"}, query.as_of)
         with_point = found.runs["cell"][found.runs["cell"] != 0]
         cells = np.unique(parents(with_point, resolution))
         if not len(cells):
@@ -281,7 +281,7 @@ def _made_cover(conn: Connection, query: ReportQuery, resolution: int) -> tuple[
     cells = cells_covering(shape, resolution)
     drowned = exposures.water_share(conn, query.territory_id, cells, resolution) >= DROWNED
     if drowned.any():
-        found = columns.load(conn, query.territory_id, {"cell"})
+        found = columns.load(conn, query.territory_id, {"cell"}, query.as_of)
         with_point = found.runs["cell"][found.runs["cell"] != 0]
         drowned &= ~np.isin(cells, parents(with_point, resolution))
     return cells[~drowned], True, int(drowned.sum())
