@@ -1,20 +1,20 @@
 """Text as people and portals write it, made comparable: marks, digits, Arabic spelling.
 
-Cleaning runs over polars Series and touches only the values that need it. Folding makes
-spellings equal that a reader takes for the same word (Unicode NFKD for hamza and accents,
-plus the letters that Unicode keeps apart: ة/ه, ى/ي, Persian ک/ی, tatweel). Folding is for
-matching only: it loses information, so folded text is never shown and never stored as a name.
+Cleaning runs over polars Series and touches only the values that need it. Folding
+(``geo/wording.py``) makes spellings equal that a reader takes for the same word; here it is
+applied to whole columns and to names of places. Folded text is for matching only.
 """
 
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections.abc import Callable
 
 import numpy as np
 import polars as pl
 import pyarrow as pa
+
+from geo.wording import fold
 
 # Marks that change how a text is drawn and not what it says: soft hyphen, Arabic letter
 # mark, zero-width characters and joiners, direction marks, embeddings, isolates, BOM.
@@ -40,20 +40,6 @@ PLACEHOLDERS: frozenset[str] = frozenset(
 )  # fmt: skip
 _PLACEHOLDER_LIST = sorted({form(p) for p in PLACEHOLDERS for form in (str, str.upper, str.title)})
 
-
-# Letters that NFKD leaves apart although readers take them for one.
-_LETTERS = {
-    "ة": "ه", "ى": "ي", "ٱ": "ا", "ک": "ك", "ی": "ي", "ہ": "ه", "ھ": "ه", "ە": "ه", "ۃ": "ه",
-    "گ": "ك", "ڤ": "ف", "پ": "ب", "چ": "ج", "ٳ": "ا", "ٲ": "ا",
-    "ø": "o", "ł": "l", "đ": "d", "ð": "d", "þ": "th", "æ": "ae", "œ": "oe", "ı": "i", "ħ": "h",
-}  # fmt: skip
-# Apostrophes join ("Ra's" is "Ras"); so do the letters that transliterations use for ع and ء.
-_JOINERS = dict.fromkeys(
-    "'`´‘’‛′\u02b9\u02ba\u02bb\u02bc\u02bd\u02be\u02bf\u02c8\u02ca\u02cb\u0640\u0674", ""
-)
-_TRANSLATE = str.maketrans(_LETTERS | _JOINERS)
-_NOT_WORD = re.compile(r"[\W_]+")
-_ASCII_WORDS = re.compile(r"[a-z0-9 ]*", re.ASCII)
 
 # Words in front of a place name that say what kind of place it is (folded spelling).
 _KINDS_BEFORE = frozenset(
@@ -146,31 +132,6 @@ def _ascii_digits(text: pl.Series) -> pl.Series:
     kept = np.concatenate(([0], np.cumsum(~lead, dtype=np.int64)))
     buffers = (pa.py_buffer(kept[offsets]), pa.py_buffer(written[~lead]))
     return pl.Series(pa.LargeStringArray.from_buffers(len(text), *buffers))
-
-
-def _letters(text: str) -> str:
-    out = unicodedata.normalize("NFKD", text)
-    out = unicodedata.normalize("NFKD", out.casefold())
-    kept = []
-    for char in out:
-        kind = unicodedata.category(char)
-        if kind in ("Mn", "Me", "Cf"):
-            continue
-        kept.append(str(unicodedata.decimal(char)) if kind == "Nd" else char)
-    return "".join(kept).translate(_TRANSLATE)
-
-
-def fold(text: str) -> str:
-    """The spelling of ``text`` that equal words share.
-
-    Diacritics, tatweel and accents go; أ إ آ ٱ → ا, ؤ → و, ئ ى → ي, ة → ه; digits become
-    western; Latin becomes lower case; apostrophes join; other punctuation becomes one blank.
-    Folding twice changes nothing.
-    """
-    lowered = text.lower()
-    if _ASCII_WORDS.fullmatch(lowered):
-        return " ".join(lowered.split())
-    return " ".join(_NOT_WORD.sub(" ", _letters(text)).split())
 
 
 def _strip_kinds(words: list[str]) -> list[str]:
