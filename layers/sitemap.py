@@ -23,6 +23,7 @@ _METRES = 111_320.0  # a degree of latitude
 _STEPS = (1, 2, 5)
 _RADIUS = 2.3  # mm, of a number's disc
 _LEAST_SIDE_M = 400.0  # a map shows at least so much
+_LEAST_FILL = 1.5  # mm, of a small area's width
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,15 +44,29 @@ class Backdrop:
 
 
 @dataclass(frozen=True, slots=True)
+class Fill:
+    """A small area drawn in the colours of its class, such as a hexagon: (k, 2) degrees.
+
+    ``kind`` is a class of the style sheet. On a map of a whole region it is drawn larger than
+    it is (``_LEAST_FILL``), or it could not be seen.
+    """
+
+    ring: Floats
+    kind: str
+
+
+@dataclass(frozen=True, slots=True)
 class Picture:
     """What a map shows.
 
     Attributes
     ----------
+    fills : small areas below everything but the roads; they too decide what is seen, where
+        ``fit`` is "fills".
     outlines : (polygon or lines, label) of areas or stretches; the label may be empty.
     marks : sites; they decide with ``outlines`` what part of the earth is seen.
     base : where the team starts. route : join base and marks in their order.
-    fit : "all", or "marks" to zoom to the sites.
+    fit : "all", "marks" to zoom to the sites, or "fills" to zoom to the small areas.
     """
 
     outlines: tuple[tuple[shapely.Geometry, str], ...] = ()
@@ -60,6 +75,7 @@ class Picture:
     backdrop: Backdrop = field(default_factory=Backdrop)
     route: bool = False
     fit: str = "all"
+    fills: tuple[Fill, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +112,7 @@ def drawn(
         f'<svg class="map" viewBox="0 0 {width:g} {height:g}" role="img" aria-label="{escape(title)}">',
         f'<rect width="{width:g}" height="{height:g}" class="paper"/>',
         *_roads(picture.backdrop, frame),
+        *_fills(picture.fills, frame),
         *_outlines(picture.outlines, frame),
         *_route(picture, frame),
         *_marks(picture, frame),
@@ -110,6 +127,8 @@ def _frame(picture: Picture, width: float, height: float) -> _Frame:
     points = [(mark.lon, mark.lat) for mark in picture.marks]
     if picture.base and picture.fit != "all":
         points.append((picture.base.lon, picture.base.lat))
+    if picture.fit == "fills":
+        points += [tuple(corner) for fill in picture.fills for corner in fill.ring.tolist()]
     boxes = [shape.bounds for shape, _ in picture.outlines if not shape.is_empty]
     if picture.fit == "all" or not points:
         points += [(x, y) for w, s, e, n in boxes for x, y in ((w, s), (e, n))]
@@ -147,6 +166,20 @@ def _roads(backdrop: Backdrop, frame: _Frame) -> list[str]:
         for name, paths in (("street", small), ("road", large))
         if paths
     ]
+
+
+def _fills(fills: Sequence[Fill], frame: _Frame) -> list[str]:
+    """One path a class; each small area at least as wide as can be seen."""
+    paths: dict[str, list[str]] = {}
+    for fill in fills:
+        xy = frame.xy(fill.ring)
+        middle = xy.mean(axis=0)
+        if not (0 <= middle[0] <= frame.width and 0 <= middle[1] <= frame.height):
+            continue
+        width = float(np.ptp(xy[:, 0]))
+        grown = middle + (xy - middle) * max(1.0, _LEAST_FILL / max(width, 1e-9))
+        paths.setdefault(fill.kind, []).append(_path(grown, True))
+    return [f'<path class="fill {escape(kind)}" d="{"".join(ways)}"/>' for kind, ways in paths.items()]
 
 
 def _outlines(outlines: Sequence[tuple[shapely.Geometry, str]], frame: _Frame) -> list[str]:

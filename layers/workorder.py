@@ -16,7 +16,7 @@ from markupsafe import Markup
 
 from layers.assets import STATIC
 
-_ROOM = jinja2.Environment(
+ROOM = jinja2.Environment(
     loader=jinja2.PackageLoader("layers", "templates"),
     autoescape=True,
     undefined=jinja2.StrictUndefined,
@@ -128,13 +128,17 @@ WORDS = (
 def rendered(order: WorkOrder) -> str:
     """The HTML file."""
     # Words are written before numbers; where both meet, bdi keeps each in its own direction.
-    return _ROOM.get_template("workorder.html").render(
-        order=order, w=order.words, fonts=_fonts(), dir="rtl" if order.language == "ar" else "ltr"
+    return ROOM.get_template("workorder.html").render(
+        order=order,
+        w=order.words,
+        foot=order.foot,
+        fonts=fonts(),
+        dir="rtl" if order.language == "ar" else "ltr",
     )
 
 
 @functools.cache
-def _fonts() -> Markup:
+def fonts() -> Markup:
     """The faces as data addresses: two weights, Arabic and Latin."""
     faces = []
     for weight in _WEIGHTS:
