@@ -294,6 +294,14 @@ class Report(Base):
         Index("ix_report_referred", "agency_id", postgresql_where=text(f"status = {int(Status.REFERRED)}")),
         Index("ix_report_contractor_id", "contractor_id", postgresql_where=text("contractor_id IS NOT NULL")),
         Index("ix_report_duplicate_of", "duplicate_of", postgresql_where=text("duplicate_of IS NOT NULL")),
+        # Of a report filed here, `content` says who filed it with which key: once only.
+        Index(
+            "uq_report_filed",
+            "territory_id",
+            "content",
+            unique=True,
+            postgresql_where=text("batch_id IS NULL AND content <> 0"),
+        ),
     )
 
 
@@ -337,6 +345,8 @@ class ReportEvent(Base):
     __table_args__ = (
         # What was done in Rasd since a moment; imports count up the data version instead.
         Index("ix_report_event_recorded", "recorded_at", postgresql_where=text("batch_id IS NULL")),
+        # What somebody filed (action 1), for their own list.
+        Index("ix_report_event_filed", "actor_id", "recorded_at", postgresql_where=text("action = 1")),
     )
 
 

@@ -127,7 +127,7 @@ class ReportFollower(Base):
 
     __tablename__ = "report_follower"
     report_id: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
-    principal_id: Mapped[int] = mapped_column(ForeignKey("principal.id"), primary_key=True)
+    principal_id: Mapped[int] = mapped_column(ForeignKey("principal.id"), primary_key=True, index=True)
     # The report that was followed first, where it has moved.
     first_report_id: Mapped[int | None] = mapped_column(BigInteger)
     since: Mapped[dt.datetime] = mapped_column(server_default=text("now()"))
@@ -156,7 +156,11 @@ class Photo(Base):
     taken_at: Mapped[dt.datetime | None]  # as the camera said; offered, not trusted
     principal_id: Mapped[int | None]
     stored_at: Mapped[dt.datetime] = mapped_column(server_default=text("now()"))
-    __table_args__ = (Index("ix_photo_report_id", "report_id"),)
+    __table_args__ = (
+        Index("ix_photo_report_id", "report_id"),
+        # For the limit on photos of one user a day.
+        Index("ix_photo_principal_id", "principal_id", "stored_at"),
+    )
 
 
 class Pack(Base):

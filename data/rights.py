@@ -195,7 +195,7 @@ CLOSED = frozenset({"app_session", "sign_in_try", "api_key", "open311_pull", "st
 FUNCTIONS = (
     "rasd_principal_id()", "rasd_party()", "rasd_territories()", "rasd_some_territories()",
     "rasd_whole_territories()", "rasd_sees_all()", "rasd_areas()", "rasd_audit(text, text, jsonb)",
-    "rasd_actors(bigint)",
+    "rasd_actors(bigint)", "rasd_may_file(smallint, integer[])", "rasd_photos_today()",
 )  # fmt: skip
 _OURS = "rasd\\_%"
 _FUNCTIONS_OF_OURS = (

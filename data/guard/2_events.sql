@@ -17,6 +17,9 @@ BEGIN
   IF who.id IS NULL THEN
     RAISE EXCEPTION 'nobody is signed in' USING ERRCODE = 'RS403';
   END IF;
+  IF d ? 'of' THEN
+    PERFORM rasd_lock_pair(NEW.report_id, d->'of');
+  END IF;
   SELECT id, territory_id, status, agency_id, contractor_id, duplicate_of,
     element_id, severity, quantity, rule_id, due_at INTO r
   FROM report WHERE id = NEW.report_id FOR UPDATE;
@@ -162,58 +165,9 @@ BEGIN
   RETURN NULL;
 END $$;
 
--- Duplicates of a report that becomes one itself point to the same root; followers go along.
-CREATE OR REPLACE FUNCTION rasd_link_duplicate(report bigint, root bigint) RETURNS void
-LANGUAGE sql SET search_path = pg_catalog, public AS $$
-  UPDATE report SET duplicate_of = $2 WHERE duplicate_of = $1;
-  INSERT INTO report_follower (report_id, principal_id, first_report_id, since)
-    SELECT $2, principal_id, coalesce(first_report_id, $1), since FROM report_follower WHERE report_id = $1
-    ON CONFLICT DO NOTHING;
-  DELETE FROM report_follower WHERE report_id = $1;
-$$;
-
--- Who followed a reopened report before it was linked follows it again.
-CREATE OR REPLACE FUNCTION rasd_unlink_duplicate(report bigint, root bigint) RETURNS void
-LANGUAGE sql SET search_path = pg_catalog, public AS $$
-  INSERT INTO report_follower (report_id, principal_id, since)
-    SELECT $1, principal_id, since FROM report_follower WHERE report_id = $2 AND first_report_id = $1
-    ON CONFLICT DO NOTHING;
-  DELETE FROM report_follower WHERE report_id = $2 AND first_report_id = $1;
-$$;
-
 DROP TRIGGER IF EXISTS rasd_event ON report_event;
 CREATE TRIGGER rasd_event BEFORE INSERT ON report_event
   FOR EACH ROW WHEN (NEW.batch_id IS NULL) EXECUTE FUNCTION rasd_event();
-
--- A report that is filed here lies where its point lies, whatever the client says.
-CREATE OR REPLACE FUNCTION rasd_filed() RETURNS trigger
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public AS $$
-DECLARE
-  a record;
-BEGIN
-  NEW.status := 1;
-  NEW.status_at := NULL;
-  NEW.closed_at := NULL;
-  NEW.duplicate_of := NULL;
-  NEW.opened_at := clock_timestamp();
-  NEW.region_id := NULL; NEW.amana_id := NULL; NEW.governorate_id := NULL;
-  NEW.municipality_id := NULL; NEW.district_id := NULL;
-  FOR a IN SELECT id, level FROM area WHERE territory_id = NEW.territory_id AND valid_to IS NULL
-             AND ST_Covers(geom, NEW.geom) ORDER BY id DESC LOOP
-    CASE a.level
-      WHEN 'region' THEN NEW.region_id := a.id;
-      WHEN 'amana' THEN NEW.amana_id := a.id;
-      WHEN 'governorate' THEN NEW.governorate_id := a.id;
-      WHEN 'municipality' THEN NEW.municipality_id := a.id;
-      WHEN 'district' THEN NEW.district_id := a.id;
-    END CASE;
-  END LOOP;
-  RETURN NEW;
-END $$;
-
-DROP TRIGGER IF EXISTS rasd_filed ON report;
-CREATE TRIGGER rasd_filed BEFORE INSERT ON report
-  FOR EACH ROW WHEN (NEW.batch_id IS NULL) EXECUTE FUNCTION rasd_filed();
 
 -- Who acted on a report that is open to the user (who else there is stays closed). A
 -- contractor and a viewer learn the roles, not the names. {REPORT} is the policy's condition.
