@@ -16,7 +16,7 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine, text
 
-from data import reference, rights
+from data import parties, reference, rights
 from geo.errors import StoreError
 
 _LOCK = "SELECT pg_advisory_lock(hashtext('rasd.schema'))"
@@ -59,6 +59,7 @@ def upgrade(engine: Engine, revision: str = "head") -> None:
                 conn.commit()
             if revision == "head":
                 reference.load(conn)
+                parties.adopt_once(conn)
                 rights.apply(conn, head())
                 conn.commit()
         finally:

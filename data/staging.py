@@ -21,7 +21,7 @@ import numpy as np
 import polars as pl
 from sqlalchemy import Connection, text
 
-from data import bulk, territories
+from data import bulk, parties, territories
 from data.copying import copy_frame, points, report_ids
 from data.default_points import flag_default_points
 from data.known import KnownReports, known_reports
@@ -41,8 +41,10 @@ _COPIED = (
     "status", "channel", "flags", "precision", "severity", "region_id", "amana_id", "governorate_id",
     "municipality_id", "district_id", "opened_at", "closed_at", "due_at", "status_at", "cell", "quantity",
     "unit", "agency", "contractor", "notes", "content", "line", "element_id", "type_id", "reporter",
-    "geom",
+    "geom", "agency_id", "contractor_id",
 )  # fmt: skip
+# In staging a party is the number of its wording; the merge knows which party that is.
+_PARTIES = {f"{name}_id": f"(CAST(:{name}_ids AS integer[]))[s.{name}_id]" for name in parties.COLUMNS}
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +141,7 @@ class Stage:
         self.refused = 0
         self._seen = 0
         self.types = SourceTypes(conn, source_id)
+        self.wordings = parties.Wordings(conn, territory_id)
         self.tally = Tally()
         if plan.direct:
             # Written through by the merge; dropped at its end.
@@ -194,7 +197,10 @@ class Stage:
         self.refused += refused.height
         numbers = rows["type_no"]
         ready = rows.drop("lon", "lat", "type_no").with_columns(
-            self.types.ids(numbers), self.types.elements(numbers), points(rows["lon"], rows["lat"])
+            self.types.ids(numbers),
+            self.types.elements(numbers),
+            points(rows["lon"], rows["lat"]),
+            *(self.wordings.numbers(rows[name], name) for name in parties.COLUMNS),
         )
         if self.plan.direct:
             self._write_reports(ready)
@@ -205,7 +211,9 @@ class Stage:
 
     def _write_reports(self, rows: pl.DataFrame) -> None:
         batch = pl.lit(self.batch_id, pl.Int32).alias("batch_id")
+        # The plan holds the territory's lock since before the first row.
         reports = rows.with_columns(
+            *(self.wordings.ids(rows[f"{name}_id"], name) for name in parties.COLUMNS),
             pl.Series("id", report_ids(self.conn, rows.height)),
             pl.lit(self.territory_id, pl.Int16).alias("territory_id"),
             pl.lit(self.source_id, pl.Int16).alias("source_id"),
@@ -314,13 +322,15 @@ class Stage:
         )
         indexes = bulk.drop_indexes(self.conn) if new >= BULK_ROWS and new > int(held or 0) else []
         columns = ", ".join(_COPIED)
+        values = ", ".join(_PARTIES.get(name, f"s.{name}") for name in _COPIED)
         self._run(
             f"""INSERT INTO report (id, territory_id, source_id, reference, batch_id, {columns})
-                SELECT s.id, :territory, :source, s.reference, :batch, {columns}
+                SELECT s.id, :territory, :source, s.reference, :batch, {values}
                 FROM stage s WHERE {only_new}""",
             territory=self.territory_id,
             source=self.source_id,
             batch=self.batch_id,
+            **self._party_ids(),
         )
         # As in _write_reports.
         self._run(
@@ -333,8 +343,17 @@ class Stage:
         for statement in indexes:
             self._run(statement)
 
+    def _party_ids(self) -> dict[str, list[int]]:
+        """Parties by the number of their wording, as _PARTIES reads them."""
+        return {f"{name}_ids": self.wordings.settle(name) for name in parties.COLUMNS}
+
     def _update(self) -> None:
-        columns = ", ".join(f"{name} = s.{name}" for name in _COPIED if name != "flags")
+        columns = ", ".join(f"{name} = s.{name}" for name in _COPIED if name not in ("flags", *_PARTIES))
+        # Who is responsible may have been decided here since; only a source that changes its
+        # mind decides anew.
+        for name in parties.COLUMNS:
+            columns += f""", {name}_id = CASE WHEN s.{name} IS DISTINCT FROM r.{name} OR r.{name}_id IS NULL
+                     THEN {_PARTIES[f"{name}_id"]} ELSE r.{name}_id END"""
         # A default point found earlier stays flagged; the conflict of an earlier file does not.
         self._run(
             """INSERT INTO report_event (report_id, seq, status, batch_id, at)
@@ -352,6 +371,7 @@ class Stage:
                 WHERE r.id = m.report_id AND NOT m.same AND NOT m.stale""",
             batch=self.batch_id,
             default_point=int(Flag.DEFAULT_POINT),
+            **self._party_ids(),
         )
 
     def _forget_unused_raw(self) -> None:
