@@ -12,6 +12,7 @@ import functools
 import os
 import sys
 from pathlib import Path
+from typing import Literal
 
 from pydantic import AliasChoices, Field, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -64,7 +65,30 @@ class Settings(BaseSettings):
         default=None, description="The credit line that the tile server's owner asks for."
     )
 
-    @field_validator("home", "pg_bin")
+    photo_mb: float = Field(default=15.0, gt=0, le=100, description="The largest photo that is taken in, MB.")
+    photos_a_day: int = Field(default=200, ge=0, description="Photos that one user may store in 24 hours.")
+    keep_contacts: bool = Field(
+        default=False, description="Whether name and phone of who reported may be kept with a report."
+    )
+
+    access: Literal["oidc", "local", "demo"] | None = Field(
+        default=None, description="How people sign in; found from the users file and the address when unset."
+    )
+    users: Path | None = Field(
+        default=None,
+        description="The file of users, their roles and areas; users.yaml in RASD_HOME when unset.",
+    )
+    session_hours: float = Field(
+        default=12.0, gt=0, le=168, description="Hours after which a session ends by itself."
+    )
+    oidc_claim: str = Field(
+        default="email", description="The claim of the identity provider by which a user is known."
+    )
+    proxies: str = Field(
+        default="", description="Addresses of reverse proxies whose X-Forwarded-For is believed, with commas."
+    )
+
+    @field_validator("home", "pg_bin", "users")
     @classmethod
     def _absolute(cls, value: Path | None) -> Path | None:
         return None if value is None else Path(os.path.abspath(value.expanduser()))
