@@ -42,7 +42,8 @@ NAMES = {
     "fk": "fk_%(table_name)s_%(column_0_N_name)s",
     "pk": "pk_%(table_name)s",
 }
-_FINAL = ", ".join(str(int(status)) for status in sorted(FINAL))
+# Ends at which nobody can take a further step; a referral still waits for its answer.
+_ENDED = ", ".join(str(int(status)) for status in sorted(FINAL - {Status.REFERRED}))
 _LEVEL_CHECK = "level IN (" + ", ".join(f"'{level}'" for level in LEVELS) + ")"
 
 
@@ -284,12 +285,28 @@ class Report(Base):
         Index("ix_report_opened", "territory_id", "opened_at"),
         Index("ix_report_cell", "territory_id", "cell"),
         Index("ix_report_geom", "geom", postgresql_using="gist"),
-        # What is still open is a small part of all reports: the inbox reads only this.
+        # What can still go on is a small part of all reports. The inbox reads only this index: it
+        # holds every column that its questions and the policy on reports name.
         Index(
-            "ix_report_open",
+            "ix_report_waiting",
             "territory_id",
+            "status",
             "due_at",
-            postgresql_where=text(f"status NOT IN ({_FINAL})"),
+            postgresql_include=[
+                "id",
+                "severity",
+                "opened_at",
+                "element_id",
+                "cell",
+                "municipality_id",
+                "district_id",
+                "governorate_id",
+                "amana_id",
+                "region_id",
+                "agency_id",
+                "contractor_id",
+            ],
+            postgresql_where=text(f"status NOT IN ({_ENDED})"),
         ),
         Index("ix_report_referred", "agency_id", postgresql_where=text(f"status = {int(Status.REFERRED)}")),
         Index("ix_report_contractor_id", "contractor_id", postgresql_where=text("contractor_id IS NOT NULL")),
@@ -347,6 +364,10 @@ class ReportEvent(Base):
         Index("ix_report_event_recorded", "recorded_at", postgresql_where=text("batch_id IS NULL")),
         # What somebody filed (action 1), for their own list.
         Index("ix_report_event_filed", "actor_id", "recorded_at", postgresql_where=text("action = 1")),
+        # What somebody has taken a step on.
+        Index(
+            "ix_report_event_actor_id", "actor_id", "report_id", postgresql_where=text("actor_id IS NOT NULL")
+        ),
     )
 
 
