@@ -207,7 +207,13 @@ def listed(
             {"territory": territory_id},
         ):
             names.setdefault(row.party_id, []).append(row.folded)
-    return [PartyInfo(*tuple(row), tuple(names.get(row.id, ()))) for row in rows]
+    return [
+        PartyInfo(
+            row.id, row.code, row.kind, row.name_ar, row.name_en, row.active, row.source,
+            tuple(names.get(row.id, ())),
+        )
+        for row in rows
+    ]  # fmt: skip
 
 
 def find(conn: Connection, territory_id: int, code: str) -> PartyInfo:
