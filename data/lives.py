@@ -1,0 +1,326 @@
+"""The packed lives of a territory's reports: kept, handed out, and how fresh they are.
+
+``data/eventcolumns.py`` reads them from the tables (7 s a million reports with six million
+events); kept beside the other packed columns (``report_column``, names ``life.…``) a question
+fetches what it needs in some 50 ms. Steps taken in Rasd do not change what is kept: the stamp
+says when the tables were read, ``freshness`` counts what came since, and ``refresh_if_stale``
+reads anew. Who may not read packed columns, and who asks what was known at a past moment,
+gets the same arrays from the tables for this question. Caveat: numbers are as of the stamp,
+not of now; every answer says so.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import threading
+from collections import OrderedDict
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+from sqlalchemy import Connection, Engine, text
+
+from data import eventcolumns
+from data.copying import raw_cursor
+from data.eventcolumns import FIELDS, KIND_BITS, KINDS, Arrays, Tick
+from data.query import TerritoryFacts, territory_facts
+from geo.errors import StoreError
+from geo.spells import OPEN
+
+_PREFIX = "life."
+_STAMP = _PREFIX + "stamp"
+#: Steps are written in transactions that end within this: later ones are never missed.
+_TAIL = dt.timedelta(minutes=2)
+PATIENCE = dt.timedelta(minutes=15)
+_LOCK = 0x4C495645  # "LIVE", with the territory's id the advisory lock of a refresh
+_EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
+_MICROSECOND = dt.timedelta(microseconds=1)
+
+_REMEMBERED = 3  # readings from the tables, about 55 bytes a report each
+_held: OrderedDict[tuple[object, ...], Arrays] = OrderedDict()
+_lock = threading.Lock()
+
+
+@dataclass(frozen=True, slots=True)
+class Freshness:
+    """How far the numbers reach.
+
+    Attributes
+    ----------
+    read_at : when the reports and their events were read.
+    packed : from packed columns; False: from the tables, for this question.
+    later_events : steps taken in Rasd since, not counted yet.
+    later_data : files were loaded or areas changed since.
+    """
+
+    read_at: dt.datetime
+    packed: bool
+    later_events: int
+    later_data: bool
+
+    @property
+    def stale(self) -> bool:
+        """Whether something came since."""
+        return self.later_data or self.later_events > 0
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Lives:
+    """Columns of one territory (``data.eventcolumns.KINDS``) that were asked for."""
+
+    facts: TerritoryFacts
+    columns: Arrays
+    freshness: Freshness
+
+    def at(self, minute: int) -> Standing:
+        """How all reports opened before a minute stood when it began."""
+        return Standing(self, minute, int(np.searchsorted(self.columns["opened"], minute)))
+
+
+@dataclass(slots=True, eq=False)
+class Standing:
+    """The reports as of a moment: the first ``reports`` of the columns.
+
+    Attributes
+    ----------
+    minute : since 2000; events of this minute and later are not counted.
+    """
+
+    lives: Lives
+    minute: int
+    reports: int
+    _stood: tuple[NDArray[np.int8], NDArray[np.int32]] | None = None
+    _fields: dict[str, NDArray] = field(default_factory=dict)
+
+    @property
+    def kind(self) -> NDArray[np.int8]:
+        """What each report was, (reports,): one of ``geo.spells``."""
+        return self._replayed()[0]
+
+    @property
+    def since(self) -> NDArray[np.int32]:
+        """Since when, minutes, (reports,): the opening where nothing had turned yet."""
+        return self._replayed()[1]
+
+    def _replayed(self) -> tuple[NDArray[np.int8], NDArray[np.int32]]:
+        if self._stood is not None:
+            return self._stood
+        columns = self.lives.columns
+        told = int(np.searchsorted(columns["spell_since"], self.minute))
+        holds = np.flatnonzero(columns["spell_until"][:told] >= self.minute)
+        report = columns["spell_report"][holds]
+        if self.reports < len(columns["opened"]):
+            # A source may tell of a closing before the opening.
+            holds = holds[report < self.reports]
+            report = columns["spell_report"][holds]
+        kind = np.full(self.reports, OPEN, dtype=np.int8)
+        since = columns["opened"][: self.reports].copy()
+        kind[report] = columns["spell_kind"][holds] & KIND_BITS
+        since[report] = columns["spell_since"][holds]
+        self._stood = kind, since
+        return self._stood
+
+    def column(self, name: str) -> NDArray:
+        """A column as it was then, (reports,): what steps replaced later is put back."""
+        if name not in self._fields:
+            values = self.lives.columns[name][: self.reports]
+            if name in FIELDS:
+                values = self._put_back(values, list(FIELDS).index(name))
+            self._fields[name] = values
+        return self._fields[name]
+
+    def _put_back(self, values: NDArray, number: int) -> NDArray:
+        columns = self.lives.columns
+        later = np.flatnonzero(
+            (columns["change_field"] == number)
+            & (columns["change_at"] >= self.minute)
+            & (columns["change_report"] < self.reports)
+        )
+        if not len(later):
+            return values
+        # By report and in the order of the steps: the first one later knows what it was.
+        report = columns["change_report"][later]
+        first = later[np.r_[True, report[1:] != report[:-1]]]
+        out = values.copy()
+        out[columns["change_report"][first]] = columns["change_before"][first]
+        return out
+
+
+def load(
+    conn: Connection,
+    territory_id: int,
+    names: Iterable[str],
+    *,
+    known: dt.datetime | None = None,
+    tick: Tick | None = None,
+) -> Lives:
+    """The columns ``names``, packed where that is allowed and says what is asked, else from the tables.
+
+    Parameters
+    ----------
+    known : only what the store knew at that moment.
+    tick : called with the share done while the tables are read; what it raises stops it.
+
+    Raises
+    ------
+    InputError : the territory does not exist.
+    """
+    facts = territory_facts(conn, territory_id)
+    wanted = set(names)
+    stamp = _stamp(conn, facts)
+    if stamp is not None:
+        freshness = _freshness(conn, facts, stamp)
+        # Asked for a moment, packed columns answer only if nothing else was known by then.
+        if known is None or (known >= freshness.read_at and not freshness.stale):
+            stored = _stored(conn, facts, wanted)
+            if stored is not None:
+                return Lives(facts, stored, freshness)
+    now: dt.datetime = conn.execute(text("SELECT now()")).scalar_one()
+    columns = _from_tables(conn, facts, known, tick)
+    read_at = now if known is None else min(now, known)
+    return Lives(facts, {name: columns[name] for name in wanted}, Freshness(read_at, False, 0, False))
+
+
+def freshness(conn: Connection, territory_id: int) -> Freshness | None:
+    """How far the packed columns reach; None when there are none, or not for who asks."""
+    facts = territory_facts(conn, territory_id)
+    stamp = _stamp(conn, facts)
+    return None if stamp is None else _freshness(conn, facts, stamp)
+
+
+def refresh(engine: Engine, territory_id: int, tick: Tick | None = None) -> Freshness:
+    """Read the lives of a territory's reports anew and keep them, on the owner's connection.
+
+    Raises
+    ------
+    InputError : the territory does not exist.
+    """
+    # One snapshot for all statements: a load that ends meanwhile is in none of them.
+    with engine.connect().execution_options(isolation_level="REPEATABLE READ") as conn:
+        facts = territory_facts(conn, territory_id)
+        made = conn.execute(text("SELECT clock_timestamp()")).scalar_one()
+        columns = eventcolumns.read(conn, facts, tick=tick)
+        tail = made - _TAIL
+        stamp = (_number(made), _number(tail), _steps_since(conn, facts, tail), facts.data_version)
+    with engine.begin() as conn, raw_cursor(conn) as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(%s, %s)", (_LOCK, facts.id))
+        columns["stamp"] = np.array(stamp, dtype="<i8")
+        for name in tuple(columns):
+            # Served by pk_report_column; one at a time, so that no two are held twice.
+            cursor.execute(
+                """INSERT INTO report_column (territory_id, name, data_version, data, made_at)
+                   VALUES (%s, %s, %s, %b, %s) ON CONFLICT (territory_id, name) DO UPDATE
+                   SET data_version = excluded.data_version, data = excluded.data, made_at = excluded.made_at""",
+                (facts.id, _PREFIX + name, facts.data_version, columns.pop(name).tobytes(), made),
+            )
+    with engine.connect() as conn:
+        found = freshness(conn, territory_id)
+    if found is None:
+        raise StoreError(f"The packed lives of territory {territory_id} were written and are not there.")
+    return found
+
+
+def refresh_if_stale(
+    engine: Engine, territory_id: int, *, patience: dt.timedelta = PATIENCE, tick: Tick | None = None
+) -> Freshness:
+    """Read anew if files were loaded since, or steps were taken and ``patience`` has passed.
+
+    Pages call it as a background job, commands with a patience of none.
+    """
+    with engine.connect() as conn:
+        found = freshness(conn, territory_id)
+        now: dt.datetime = conn.execute(text("SELECT clock_timestamp()")).scalar_one()
+    if (
+        found is not None
+        and not found.later_data
+        and (not found.later_events or now - found.read_at < patience)
+    ):
+        return found
+    return refresh(engine, territory_id, tick)
+
+
+def _number(moment: dt.datetime) -> int:
+    return (moment - _EPOCH) // _MICROSECOND
+
+
+def _stamp(conn: Connection, facts: TerritoryFacts) -> tuple[dt.datetime, dt.datetime, int, int] | None:
+    """When the tables were read, from when steps are counted, how many were read, the data version."""
+    # Served by pk_report_column; a row-level policy hides it from who may not see all reports.
+    row = conn.execute(
+        text("SELECT data, data_version FROM report_column WHERE territory_id = :territory AND name = :name"),
+        {"territory": facts.id, "name": _STAMP},
+    ).one_or_none()
+    if row is None:
+        return None
+    made, tail, steps, _ = np.frombuffer(row.data, dtype="<i8").tolist()
+    return _EPOCH + made * _MICROSECOND, _EPOCH + tail * _MICROSECOND, steps, row.data_version
+
+
+def _freshness(
+    conn: Connection, facts: TerritoryFacts, stamp: tuple[dt.datetime, dt.datetime, int, int]
+) -> Freshness:
+    made, tail, steps, version = stamp
+    later = _steps_since(conn, facts, tail) - steps
+    return Freshness(made, True, max(0, later), version != facts.data_version)
+
+
+def _steps_since(conn: Connection, facts: TerritoryFacts, moment: dt.datetime) -> int:
+    # Served by ix_report_event_recorded, then pk_report.
+    return int(
+        conn.execute(
+            text(
+                """SELECT count(*) FROM report_event e JOIN report r ON r.id = e.report_id
+                   WHERE e.batch_id IS NULL AND e.recorded_at > :moment AND r.territory_id = :territory"""
+            ),
+            {"moment": moment, "territory": facts.id},
+        ).scalar_one()
+    )
+
+
+def _stored(conn: Connection, facts: TerritoryFacts, wanted: set[str]) -> Arrays | None:
+    """Packed columns, of one reading, whatever their data version; None when one is missing."""
+    with raw_cursor(conn) as cursor:
+        # Served by pk_report_column; one statement, so all columns are of one reading.
+        cursor.execute(
+            "SELECT name, data FROM report_column WHERE territory_id = %s AND name = ANY(%s)",
+            (facts.id, [_PREFIX + name for name in sorted(wanted)]),
+            binary=True,
+        )
+        found = {name.removeprefix(_PREFIX): data for name, data in cursor.fetchall()}
+    if set(found) != wanted:
+        return None
+    return {
+        name: np.frombuffer(data, dtype=np.dtype(KINDS[name]).newbyteorder("<"))
+        for name, data in found.items()
+    }
+
+
+def _from_tables(
+    conn: Connection, facts: TerritoryFacts, known: dt.datetime | None, tick: Tick | None
+) -> Arrays:
+    """The columns read for this question; the last few are kept for who asks again the same."""
+    # Served by ix_report_event_recorded. The token stands for what is open to who asks.
+    row = conn.execute(
+        text(
+            """SELECT current_user, current_setting('rasd.token', true),
+                 (SELECT max(recorded_at) FROM report_event WHERE batch_id IS NULL)"""
+        )
+    ).one()
+    key = (conn.engine.url.render_as_string(), facts.id, facts.code, facts.data_version, known, *row)
+    with _lock:
+        if key in _held:
+            _held.move_to_end(key)
+            return _held[key]
+    made = eventcolumns.read(conn, facts, known, tick)
+    with _lock:
+        _held[key] = made
+        while len(_held) > _REMEMBERED:
+            _held.popitem(last=False)
+    return made
+
+
+def forget() -> None:
+    """Drop what was read from the tables for earlier questions (for benchmarks)."""
+    with _lock:
+        _held.clear()
