@@ -258,6 +258,8 @@ def ingest_roads_command(
 
 
 def register(app: typer.Typer) -> None:
+    from commands.ingest_open311 import ingest_open311_command
+
     group = typer.Typer(no_args_is_help=True, help="Bring files in: reports, areas, exposure, visits.")
     app.add_typer(group, name="ingest")
     group.command("reports", epilog="Example: ./rasd ingest reports export.csv --dry-run")(
@@ -272,6 +274,9 @@ def register(app: typer.Typer) -> None:
     group.command(
         "exposure", epilog="Example: ./rasd ingest exposure blocks.gpkg --kind population --column pop20"
     )(ingest_exposure_command)
+    group.command("open311", epilog="Example: ./rasd ingest open311 https://city.example/open311/v2")(
+        ingest_open311_command
+    )
     group.command("roads", epilog="Example: ./rasd ingest roads streets.gpkg --territory my-city")(
         ingest_roads_command
     )

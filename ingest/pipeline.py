@@ -41,13 +41,14 @@ CHUNK_ROWS = 32_768
 SHOWN_FAULTS = 20
 
 Progress = Callable[[float, int], None]
+Seal = Callable[[Connection, int], None]
 
 
 def ingest_reports(
     engine: Engine,
     path: Path,
     *,
-    profile: str | Path | None = None,
+    profile: str | Path | Profile | None = None,
     territory: str | None = None,
     timezone: str | None = None,
     dry_run: bool = False,
@@ -58,6 +59,7 @@ def ingest_reports(
     encoding: str | None = None,
     delimiter: str | None = None,
     keep_personal: bool = False,
+    seal: Seal | None = None,
 ) -> IngestResult:
     """Ingest one file of reports.
 
@@ -69,6 +71,8 @@ def ingest_reports(
     dry_run : do everything, show everything, write nothing.
     progress : called with (share of the file read, rows so far).
     now : the present, for judging future dates.
+    seal : called with the connection and the source's id before the commit; what it writes is
+        kept or lost with the batch.
 
     Raises
     ------
@@ -97,6 +101,8 @@ def ingest_reports(
         if dry_run:
             conn.rollback()
         else:
+            if seal is not None:
+                seal(conn, run.source_id)
             conn.commit()
         return result
 
@@ -342,9 +348,10 @@ def _ahead(chunks: Iterator[Chunk], table: Table, pool: ThreadPoolExecutor) -> I
         yield found
 
 
-def _fit(table: Table, profile: str | Path | None) -> Detection:
+def _fit(table: Table, profile: str | Path | Profile | None) -> Detection:
     """The profile that was asked for, or the one that fits the header."""
-    candidates = [load_profile(profile)] if profile else load_profiles(None)
+    asked = profile if profile is None or isinstance(profile, Profile) else load_profile(profile)
+    candidates = [asked] if asked else load_profiles(None)
     return detect(table.columns, table.format, candidates)
 
 

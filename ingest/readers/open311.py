@@ -21,7 +21,7 @@ from defusedxml import DefusedXmlException
 from defusedxml.ElementTree import iterparse
 
 from geo.errors import InputError
-from ingest.readers.encoding import Encoding, Utf8Stream
+from ingest.readers.encoding import Encoding, Utf8Stream, detect_encoding
 from ingest.readers.header import clean_names
 from ingest.readers.opening import Opened
 from ingest.readers.table import LINE, BadRow, Chunk, Table
@@ -72,6 +72,30 @@ class RecordTable(Table):
             yield Chunk(
                 pl.DataFrame({**data, LINE: lines}), [record for record in part if isinstance(record, BadRow)]
             )
+
+
+def answer_records(path: Path, name: str) -> Iterator[Record | BadRow]:
+    """The records of one answer of a server, JSON or XML; none for an empty list.
+
+    Raises
+    ------
+    InputError : the answer is neither, is broken, or reports an error of the server.
+    """
+    opened = Opened(path, name)
+    encoding = detect_encoding(opened.stream, packed=False)
+    text = Utf8Stream(opened.stream(), encoding)
+    try:
+        start = text.read(1 << 12).decode("utf-8", "replace").lstrip("\ufeff \t\r\n")
+    finally:
+        text.close()
+    if start.startswith("<"):
+        yield from _from_xml(path, name)
+    elif start.startswith("["):
+        yield from _from_list(opened, encoding)
+    elif start.startswith("{"):
+        yield from _from_object(opened, encoding)
+    else:
+        raise InputError(f"{name} is neither JSON nor XML but starts with {start[:80]!r}.")
 
 
 def flatten(record: dict[str, Any], prefix: str = "") -> Record:
@@ -272,7 +296,8 @@ def _refuse_errors(value: dict[str, Any], name: str) -> None:
 
 
 def _server_error(name: str, said: list[str]) -> InputError:
-    words = "; ".join(" ".join(text.split())[:300] for text in said if text.strip()) or "no words"
+    printable = ["".join(c if c.isprintable() else " " for c in text).split() for text in said]
+    words = "; ".join(" ".join(text)[:300] for text in printable if text) or "no words"
     return InputError(
         f"{name} is not a list of requests but an error of the server, which says: {words}. "
         "Mend the address or the key and ask again."
