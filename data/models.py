@@ -279,7 +279,7 @@ class Report(Base):
     rule_id: Mapped[int | None]  # routing_rule.id that decided
     duplicate_of: Mapped[int | None] = mapped_column(BigInteger)
     # When the store learned of it; NULL: before that was kept, so it counts as always known.
-    recorded_at: Mapped[dt.datetime | None] = mapped_column(server_default=text("now()"))
+    recorded_at: Mapped[dt.datetime | None] = mapped_column(server_default=text("statement_timestamp()"))
     __table_args__ = (
         UniqueConstraint("source_id", "reference"),
         Index("ix_report_opened", "territory_id", "opened_at"),
@@ -357,7 +357,7 @@ class ReportEvent(Base):
     action: Mapped[int] = mapped_column(SmallInteger, server_default=text("0"))  # data.life.Action
     actor_id: Mapped[int | None]  # principal.id
     # When the store learned of it: a past month is asked for as it was known then.
-    recorded_at: Mapped[dt.datetime] = mapped_column(server_default=text("now()"))
+    recorded_at: Mapped[dt.datetime] = mapped_column(server_default=text("statement_timestamp()"))
     detail: Mapped[dict[str, Any] | None]  # keys of data.life.DETAILS
     __table_args__ = (
         # What was done in Rasd since a moment; imports count up the data version instead.
@@ -623,7 +623,7 @@ class Visit(Base):
     batch_id: Mapped[int | None] = mapped_column(ForeignKey("batch.id"))  # None: typed on the page
     line: Mapped[int | None]
     digest: Mapped[int] = mapped_column(BigInteger)
-    created_at: Mapped[dt.datetime] = mapped_column(server_default=text("now()"))
+    created_at: Mapped[dt.datetime] = mapped_column(server_default=text("statement_timestamp()"))
     __table_args__ = (
         UniqueConstraint("territory_id", "digest"),
         Index("ix_visit_when", "territory_id", "visited_at"),

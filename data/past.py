@@ -22,14 +22,16 @@ from sqlalchemy import Connection, text
 from data import columns
 from data.copying import packed
 from data.incident_rows import NO_REMEDY, NO_TIME, PlacedReports
+from data.life import BEFORE
 from data.query import AsOf, TerritoryFacts
+from data.replay import COUNTS_FROM
 from data.vocabulary import FINAL, Status
 
 Tick = Callable[[float], None]
 
 _EVER = dt.datetime.max.replace(tzinfo=dt.UTC)
 #: Whether an event counts at the moment that is asked for.
-COUNTED = "least({0}.at, {0}.recorded_at) <= %(at)s AND {0}.recorded_at <= %(known)s"
+COUNTED = f"{COUNTS_FROM} <= %(at)s AND {{0}}.recorded_at <= %(known)s"
 _FINAL = ", ".join(str(int(status)) for status in sorted(FINAL))
 _STATUS = f"coalesce(e.status, {int(Status.RECEIVED)})"
 # A later event may have rewritten the report's own closing; the one that counts then says it.
@@ -94,9 +96,9 @@ def parameters(territory_id: int, as_of: AsOf) -> dict[str, Any]:
 def replaced_since(name: str) -> str:
     """SELECT of (report_id, before): what the first step after the moment had replaced, for one detail."""
     # Served by ix_report_event_recorded; a step is dated when it is recorded.
-    return f"""SELECT DISTINCT ON (x.report_id) x.report_id, x.detail->'before' AS before FROM report_event x
+    return f"""SELECT DISTINCT ON (x.report_id) x.report_id, x.detail->'{BEFORE}' AS before FROM report_event x
       WHERE x.batch_id IS NULL AND x.recorded_at > least(CAST(:at AS timestamptz), CAST(:known AS timestamptz))
-        AND jsonb_exists(x.detail->'before', '{name}') ORDER BY x.report_id, x.seq"""
+        AND jsonb_exists(x.detail->'{BEFORE}', '{name}') ORDER BY x.report_id, x.seq"""
 
 
 def _key(conn: Connection, facts: TerritoryFacts, as_of: AsOf) -> tuple[Any, ...]:
@@ -190,7 +192,7 @@ def _late_default(
     points = conn.execute(
         text(
             """SELECT d.lon, d.lat FROM default_point d JOIN batch b ON b.id = d.batch_id
-               WHERE d.territory_id = :territory AND b.started_at > :known"""
+               WHERE d.territory_id = :territory AND coalesce(b.finished_at, b.started_at) > :known"""
         ),
         params,
     ).all()

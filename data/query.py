@@ -164,7 +164,7 @@ def where(
         # Served by pk_default_point; a territory has few, and one that was found later flags earlier reports.
         default_point += """ AND NOT EXISTS (SELECT FROM default_point d JOIN batch b ON b.id = d.batch_id
           WHERE d.territory_id = r.territory_id AND d.lon = ST_X(r.geom) AND d.lat = ST_Y(r.geom)
-            AND b.started_at > :q_known)"""
+            AND coalesce(b.finished_at, b.started_at) > :q_known)"""
     if query.start or query.end:
         params["q_zone"] = facts.timezone
     if query.start:

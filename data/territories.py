@@ -279,6 +279,13 @@ def lock_territory(conn: Connection, territory_id: int) -> None:
     conn.execute(text("SELECT pg_advisory_xact_lock(hashtext('rasd.territory'), :id)"), {"id": territory_id})
 
 
+def await_writers(conn: Connection, territory_id: int) -> None:
+    """Wait until no load is writing to this territory, without keeping later ones from it."""
+    params = {"id": territory_id}
+    conn.execute(text("SELECT pg_advisory_lock(hashtext('rasd.territory'), :id)"), params)
+    conn.execute(text("SELECT pg_advisory_unlock(hashtext('rasd.territory'), :id)"), params)
+
+
 def slug(name: str | Path) -> str:
     """A territory's code from a file's name or a title: 'Baltimore City.geojson' → 'baltimore-city'."""
     stem = name.name if isinstance(name, Path) else str(name)

@@ -193,7 +193,7 @@ def default_places(conn: Connection, query: ReportQuery) -> tuple[DefaultPlace, 
         text(
             """SELECT d.lon, d.lat FROM default_point d JOIN batch b ON b.id = d.batch_id
                WHERE d.territory_id = :territory
-                 AND (CAST(:known AS timestamptz) IS NULL OR b.started_at <= :known)
+                 AND (CAST(:known AS timestamptz) IS NULL OR coalesce(b.finished_at, b.started_at) <= :known)
                ORDER BY d.lon, d.lat"""
         ),
         {"territory": query.territory_id, "known": query.as_of.known if query.as_of else None},

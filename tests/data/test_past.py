@@ -122,7 +122,7 @@ def test_what_is_learned_or_done_later_changes_nothing(city: City) -> None:
         conn.execute(
             text(
                 """INSERT INTO batch (territory_id, source_id, profile, file_name, file_digest, started_at)
-                   SELECT territory_id, source_id, 'p', 'late.csv', 'l', now() FROM batch WHERE id = :batch"""
+                   SELECT territory_id, source_id, 'p', 'late.csv', 'l', clock_timestamp() FROM batch WHERE id = :batch"""
             ),
             {"batch": city.sample.batch},
         )
