@@ -21,7 +21,7 @@ import pandas as pd
 import shapely
 from sqlalchemy import Connection, text
 
-from data import assignment, columns, territories
+from data import assignment, columns, routing, territories
 from data.vocabulary import LEVELS
 from geo import boundaries
 from geo.errors import InputError
@@ -210,6 +210,7 @@ def replace_set(
     orphans = _find_parents(conn, territory_id, level, dict(zip(ids, said, strict=True)), successors)
     _rebuild_study_area(conn, territory_id)
     current = current_areas(conn, territory_id)
+    routing.follow_areas(conn, territory_id, successors)
     followed = assignment.follow_names(conn, territory_id, level, old, successors, _parents(current))
     outcome = assignment.Reassigned(0, 0)
     if assign:

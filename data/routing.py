@@ -174,7 +174,7 @@ def has_areas(conn: Connection, territory_id: int) -> bool:
 
 
 def listed(conn: Connection, territory_id: int, *, ended: bool = False) -> list[Rule]:
-    """Rules in the order in which they decide, coming ones included; ``ended`` adds those of the past."""
+    """Rules in the order in which they decide, elements by code; ``ended`` adds those of the past."""
     rows = conn.execute(
         text(
             f"""WITH {rules()}
@@ -192,7 +192,8 @@ def listed(conn: Connection, territory_id: int, *, ended: bool = False) -> list[
                   WHERE group_code = coalesce(k.group_code, e.group_code) ORDER BY version DESC, id LIMIT 1) g
                   ON true
                 WHERE :ended OR k.valid_to IS NULL OR k.valid_to > now()
-                ORDER BY k.rank"""
+                ORDER BY k.priority DESC, k.element_id IS NULL, k.group_code IS NULL,
+                  coalesce(e.code, k.group_code), k.rank"""
         ),
         {"territory": territory_id, "ended": ended},
     )

@@ -57,13 +57,13 @@ def pick(name: str = "rules", *, at: str = "f.at", areas: str = f"({_AREAS})") -
 
 
 def keys(prefix: str) -> str:
-    """The columns that decide about a report, without nulls, so that they can be hashed."""
+    """The columns that decide about a report, 0 where there is none."""
     return ", ".join(f"coalesce({prefix}.{name}, 0) AS {name}" for name in KEYS)
 
 
-def same(left: str, right: str) -> str:
-    """Equality of two rows of ``keys``."""
-    return " AND ".join(f"{left}.{name} = {right}.{name}" for name in KEYS)
+def key(prefix: str) -> str:
+    """``keys`` as one text: joined on one column, the planner knows that it is worth hashing."""
+    return f"concat_ws(' ', {', '.join(f'coalesce({prefix}.{name}, 0)' for name in KEYS)})"
 
 
 def moments() -> str:
