@@ -16,6 +16,7 @@ MODULES = {
     "store": ("up", "down", "status", "demo"),
     "ingest": ("ingest",),
     "quarantine": ("quarantine",),
+    "histories": ("histories", "life"),
     "export": ("export",),
     "hotspots": ("hotspots",),
     "trends": ("trends",),
@@ -25,6 +26,8 @@ MODULES = {
     "density": ("density",),
     "exposure": ("exposure",),
     "campaign": ("campaign",),
+    "pack": ("pack",),
+    "open311": ("open311", "keys"),
 }
 
 

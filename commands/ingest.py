@@ -227,6 +227,45 @@ def ingest_visits_command(
     _say_result(result)
 
 
+def ingest_histories_command(
+    file: Annotated[Path, typer.Argument(help="CSV, XLSX …: one row a step of a report.")],
+    source: Annotated[
+        str | None, typer.Option(help="Source whose references the rows name; the only one when left out.")
+    ] = None,
+    territory: TerritoryOption = None,
+    timezone: Annotated[str | None, typer.Option(help="Time zone of the file's wall times.")] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show mapping, counts and first faults; write nothing.")
+    ] = False,
+    sheet: Annotated[str | None, typer.Option(help="Sheet of a workbook.")] = None,
+    layer: Annotated[str | None, typer.Option(help="Layer of a GeoPackage or geodatabase.")] = None,
+    encoding: Annotated[
+        str | None, typer.Option(help="Text encoding, when it is recognised wrongly.")
+    ] = None,
+    delimiter: Annotated[str | None, typer.Option(help="Delimiter, when it is recognised wrongly.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Bring in the steps that reports took. The same file again changes nothing."""
+    from ingest.histories import ingest_histories
+
+    result = ingest_histories(
+        ready(),
+        file,
+        source=source,
+        territory=territory,
+        timezone=timezone,
+        dry_run=dry_run,
+        sheet=sheet,
+        layer=layer,
+        encoding=encoding,
+        delimiter=delimiter,
+    )
+    if as_json:
+        emit(result.to_dict())
+        return
+    _say_result(result)
+
+
 def ingest_roads_command(
     file: Annotated[Path, typer.Argument(help="Road lines: any OGR source, GeoParquet, or OpenStreetMap.")],
     territory: TerritoryOption = None,
@@ -267,6 +306,9 @@ def register(app: typer.Typer) -> None:
     )
     group.command("visits", epilog="Example: ./rasd ingest visits filled_in.xlsx --dry-run")(
         ingest_visits_command
+    )
+    group.command("histories", epilog="Example: ./rasd ingest histories steps.csv --source portal --dry-run")(
+        ingest_histories_command
     )
     group.command("areas", epilog="Example: ./rasd ingest areas districts.geojson --level district")(
         ingest_areas_command

@@ -184,3 +184,20 @@ def packed(
             if row is not None and row[0] is not None:
                 yield [np.frombuffer(data, dtype=">i8").astype(np.int64) for data in row]
             low += step
+
+
+def copied_out(conn: Connection, query: str, params: dict[str, Any], schema: dict[str, Any]) -> pl.DataFrame:
+    """The rows of a SELECT as a frame, by COPY: a million rows without a Python object each.
+
+    Columns must be numbers, booleans or texts that are never empty (an empty one reads as null).
+    """
+    with raw_cursor(conn) as cursor:
+        statement = f"COPY ({query}) TO STDOUT (FORMAT CSV)"
+        with cursor.copy(statement, params) as copy:
+            data = b"".join(bytes(part) for part in copy)
+    flags = [name for name, kind in schema.items() if kind == pl.Boolean]
+    texts = schema | dict.fromkeys(flags, pl.String)
+    if not data:
+        return pl.DataFrame(schema=schema)
+    frame = pl.read_csv(data, has_header=False, new_columns=list(schema), schema_overrides=texts)
+    return frame.with_columns(pl.col(name) == "t" for name in flags)

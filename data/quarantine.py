@@ -147,6 +147,20 @@ def keep_refused(
     copy_frame(conn, "quarantine", frame, jsonb=("details", "row"))
 
 
+def watched(conn: Connection, source_id: int) -> tuple[str, ...]:
+    """References of a source's refused rows that still wait to come again."""
+    # Served by ix_quarantine_batch_id.
+    return tuple(
+        conn.execute(
+            text(
+                """SELECT DISTINCT q.reference FROM quarantine q JOIN batch b ON b.id = q.batch_id
+                   WHERE b.source_id = :source AND q.resolved_by IS NULL AND q.reference IS NOT NULL"""
+            ),
+            {"source": source_id},
+        ).scalars()
+    )
+
+
 def export(conn: Connection, path: Path, batch_id: int | None = None, open_only: bool = True) -> int:
     """Write refused rows to a .csv or .xlsx file and return how many.
 

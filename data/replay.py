@@ -136,3 +136,20 @@ def _statement(whole: bool) -> str:
         WHERE c.report_id = r.id AND c.batch_id IS NULL AND NOT ({counted})) b ON true
       WHERE {chosen} AND r.opened_at <= :at AND (r.recorded_at IS NULL OR r.recorded_at <= :known)
     ) s ORDER BY report_id"""
+
+
+def find_report(conn: Connection, territory_id: int, reference: str) -> int:
+    """Id of the report with this reference in a territory; InputError without one, or with several."""
+    # Served by uq_report_source_id_reference, once a source of the territory.
+    found = conn.execute(
+        text(
+            """SELECT r.id, s.code FROM source s JOIN report r ON r.source_id = s.id AND r.reference = :reference
+               WHERE s.territory_id = :territory ORDER BY s.code"""
+        ),
+        {"territory": territory_id, "reference": reference},
+    ).all()
+    if len(found) != 1:
+        said = "no report" if not found else "more than one report"
+        sources = ", ".join(row.code for row in found)
+        raise InputError(f"There is {said} {reference!r} in this territory. {sources}".strip())
+    return int(found[0].id)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import polars as pl
 
+from ingest.text import clean
+
 
 def as_text(values: pl.Series) -> pl.Series:
     """A column as text; whole numbers of a typed source lose their '.0'."""
@@ -18,3 +20,9 @@ def as_text(values: pl.Series) -> pl.Series:
         ).to_series()
         return texts.alias(values.name)
     return values.cast(pl.String)
+
+
+def joined_clock(days: pl.Series, clock: pl.Series) -> pl.Series:
+    """A column of dates and one of times as one column of texts."""
+    day = as_text(days.dt.date() if isinstance(days.dtype, pl.Datetime) else days)
+    return pl.select(pl.concat_str([clean(day), clock], separator=" ", ignore_nulls=True)).to_series()

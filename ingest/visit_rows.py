@@ -29,7 +29,7 @@ from ingest.dates import DateEvidence, DateHints, parse_dates
 from ingest.faults import Faults, equals
 from ingest.readers import LAT, LINE, LON
 from ingest.text import clean, fold, western_digits
-from ingest.typed import as_text
+from ingest.typed import as_text, joined_clock
 
 Flags = NDArray[np.bool_]
 _EARLIEST = dt.date(2000, 1, 1)
@@ -225,7 +225,7 @@ class Reader:
         column = self.mapping["date"]
         values = frame[column]
         if "time" in self.mapping:
-            values = _joined(values, self._text(frame, "time"))
+            values = joined_clock(values, self._text(frame, "time"))
         evidence = DateEvidence()
         evidence.update(values)
         hints = DateHints(timezone=self.timezone)
@@ -431,9 +431,3 @@ class Reader:
                 }
             )
         return pl.DataFrame(records, schema=VISIT_SCHEMA), duplicates
-
-
-def _joined(days: pl.Series, clock: pl.Series) -> pl.Series:
-    """A column of dates and one of times as one column of texts."""
-    day = as_text(days.dt.date() if isinstance(days.dtype, pl.Datetime) else days)
-    return pl.select(pl.concat_str([clean(day), clock], separator=" ", ignore_nulls=True)).to_series()
