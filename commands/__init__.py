@@ -25,6 +25,7 @@ MODULES = {
     "incidents": ("incidents",),
     "density": ("density",),
     "exposure": ("exposure",),
+    "routing": ("routing",),
     "campaign": ("campaign",),
     "pack": ("pack",),
     "open311": ("open311", "keys"),
