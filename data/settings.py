@@ -84,6 +84,16 @@ class Settings(BaseSettings):
     oidc_claim: str = Field(
         default="email", description="The claim of the identity provider by which a user is known."
     )
+    open311: Literal["off", "read", "write"] = Field(
+        default="off",
+        description="What the Open311 service allows: nothing, reading by everybody, or filing with a key too.",
+    )
+    open311_notes: bool = Field(
+        default=False, description="Whether the Open311 service shows descriptions and reasons to everybody."
+    )
+    open311_a_minute: int = Field(
+        default=120, ge=1, description="Questions a minute that the Open311 service takes from one address."
+    )
     proxies: str = Field(
         default="", description="Addresses of reverse proxies whose X-Forwarded-For is believed, with commas."
     )
