@@ -585,6 +585,7 @@ class CampaignVersion(Base):
     document: Mapped[dict[str, Any]]
     note: Mapped[str | None]
     made_at: Mapped[dt.datetime] = mapped_column(server_default=text("now()"))
+    actor_id: Mapped[int | None]  # principal.id, filled in by the store; NULL: a command
 
 
 class CampaignEvent(Base):
@@ -597,6 +598,7 @@ class CampaignEvent(Base):
     version: Mapped[int]
     note: Mapped[str | None]
     at: Mapped[dt.datetime] = mapped_column(server_default=text("now()"))
+    actor_id: Mapped[int | None]  # principal.id, filled in by the store; NULL: a command
 
 
 class Visit(Base):
@@ -624,6 +626,7 @@ class Visit(Base):
     line: Mapped[int | None]
     digest: Mapped[int] = mapped_column(BigInteger)
     created_at: Mapped[dt.datetime] = mapped_column(server_default=text("statement_timestamp()"))
+    actor_id: Mapped[int | None]  # principal.id, filled in by the store; NULL: a command
     __table_args__ = (
         UniqueConstraint("territory_id", "digest"),
         Index("ix_visit_when", "territory_id", "visited_at"),

@@ -30,8 +30,12 @@ def reporter_secret(conn: Connection) -> bytes:
 
 
 def has_reporters(conn: Connection) -> bool:
-    """Whether any file with a sender's column was ever taken in."""
-    return _drawn(conn) is not None
+    """Whether any file with a sender's column was ever taken in, and who asks may read it."""
+    return bool(
+        conn.scalar(
+            text("SELECT has_column_privilege('report', 'reporter', 'SELECT') AND rasd_has_reporters()")
+        )
+    )
 
 
 def _drawn(conn: Connection) -> str | None:

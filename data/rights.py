@@ -196,6 +196,7 @@ FUNCTIONS = (
     "rasd_principal_id()", "rasd_party()", "rasd_territories()", "rasd_some_territories()",
     "rasd_whole_territories()", "rasd_sees_all()", "rasd_areas()", "rasd_audit(text, text, jsonb)",
     "rasd_actors(bigint)", "rasd_may_file(smallint, integer[])", "rasd_photos_today()",
+    "rasd_has_reporters()", "rasd_visited(integer)", "rasd_campaign_actors(integer)",
 )  # fmt: skip
 _OURS = "rasd\\_%"
 _FUNCTIONS_OF_OURS = (

@@ -18,7 +18,6 @@ import polars as pl
 import xxhash
 from sqlalchemy import Connection, text
 
-from data import columns, territories
 from data.copying import copy_frame, points
 from data.plan import Name
 from data.query import AsOf
@@ -310,8 +309,8 @@ def store_visits(
             params,
         )
     if accepted or updated:
-        territories.bump_version(conn, territory_id, incidents_hold=True)
-        columns.carry(conn, territory_id)
+        # Counts the data version up; incidents and packed columns stay current.
+        conn.execute(text("SELECT rasd_visited(:territory)"), {"territory": territory_id})
     return VisitCounts(accepted, updated, known.same + known.stale, known.stale)
 
 
