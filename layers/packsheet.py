@@ -16,6 +16,7 @@ from layers.workorder import ROOM, Fact, fonts
 
 #: Classes of hexagons and how their key is drawn: filled, hollow, or light with a thick edge.
 FILLS = ("full", "ring", "soft")
+_SHORT = 14  # rows of a table that is not torn apart
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,15 +32,19 @@ class Cell:
 class Board:
     """A table: ``heads`` over ``rows``; the first ``names`` columns are texts, the rest numbers.
 
-    ``total`` is the first row, drawn apart. ``narrow`` columns take no more room than they need.
+    ``total`` is the first row, drawn apart. A short table is kept on one page.
     """
 
     title: str
     note: str
-    heads: tuple[str, ...]
+    heads: tuple[Cell, ...]
     rows: tuple[tuple[Cell, ...], ...]
     total: tuple[Cell, ...] = ()
     names: int = 1
+
+    @property
+    def short(self) -> bool:
+        return len(self.rows) <= _SHORT
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,19 +67,18 @@ class Sheet:
 
 @dataclass(frozen=True, slots=True)
 class Photo:
-    """A picture from the store: JPEG, PNG or WebP bytes, and what it shows. None: the file is gone."""
+    """A picture from the store as JPEG, and what it shows; None where its file is gone."""
 
-    mime: str
     body: bytes | None
     caption: str
 
     @property
     def address(self) -> Markup:
         """The picture as a data address, or an empty text."""
-        if self.body is None or self.mime not in ("image/jpeg", "image/png", "image/webp"):
+        if self.body is None:
             return Markup("")
         data = base64.b64encode(self.body).decode("ascii")
-        return Markup(f"data:{self.mime};base64,{data}")  # noqa: S704 - a listed type and base64
+        return Markup(f"data:image/jpeg;base64,{data}")  # noqa: S704 - base64 only
 
 
 @dataclass(frozen=True, slots=True)
