@@ -9,6 +9,7 @@ find the case again, and no more.
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -87,21 +88,40 @@ def reports_behind(
         params |= {"lows": [low for low, _ in spans], "highs": [high for _, high in spans]}
     # Served by ix_report_cell, or by ix_report_opened backwards where a cell holds very many;
     # names are looked up for the lines of this page only.
+    chosen = (
+        f"{source} WHERE {condition} AND {near} ORDER BY r.opened_at DESC, r.id DESC LIMIT :take OFFSET :skip"
+    )
+    rows = conn.execute(text(_lines(chosen)), params).all()
+    return ReportPage(tuple(ReportLine(*row) for row in rows[:lines]), len(rows) > lines)
+
+
+def reports_of(conn: Connection, territory_id: int, ids: Sequence[int]) -> ReportPage:
+    """The reports with these ids that are open to the user, newest first.
+
+    Raises
+    ------
+    InputError : no such territory.
+    """
+    facts = territory_facts(conn, territory_id)
+    # Served by pk_report.
+    chosen = "report r WHERE r.id = ANY(:ids) AND r.territory_id = :territory"
     rows = conn.execute(
-        text(
-            f"""SELECT p.reference, p.opened_at AT TIME ZONE :zone AS opened,
+        text(_lines(chosen)),
+        {"ids": [int(i) for i in ids], "territory": territory_id, "zone": facts.timezone},
+    ).all()
+    return ReportPage(tuple(ReportLine(*row) for row in rows), False)
+
+
+def _lines(chosen: str) -> str:
+    """SQL of the lines of some reports; ``chosen`` is what follows FROM, with the report as ``r``."""
+    return f"""SELECT p.reference, p.opened_at AT TIME ZONE :zone AS opened,
                   CAST(p.closed_at AT TIME ZONE :zone AS date) AS closed,
                   e.name_ar, e.name_en, t.name, p.status, p.channel, i.reports
                 FROM (SELECT r.id, r.reference, r.opened_at, r.closed_at, r.element_id, r.type_id,
                         r.status, r.channel
-                      FROM {source} WHERE {condition} AND {near}
-                      ORDER BY r.opened_at DESC, r.id DESC LIMIT :take OFFSET :skip) p
+                      FROM {chosen}) p
                 LEFT JOIN element e ON e.id = p.element_id
                 LEFT JOIN source_type t ON t.id = p.type_id
                 LEFT JOIN report_incident m ON m.report_id = p.id
                 LEFT JOIN incident i ON i.id = m.incident_id
                 ORDER BY p.opened_at DESC, p.id DESC"""
-        ),
-        params,
-    ).all()
-    return ReportPage(tuple(ReportLine(*row) for row in rows[:lines]), len(rows) > lines)
