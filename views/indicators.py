@@ -16,8 +16,7 @@ import streamlit as st
 from data.analyses.indicators import WHOLE, Dimension, Indicator, IndicatorResult
 from data.territories import Territory, all_territories
 from geo.errors import InputError, RasdError
-from views import answers, cards, jobs, navigation, notices, state, style
-from views.access import connection
+from views import access, answers, cards, jobs, navigation, notices, state, style
 from views.gauge import asked, behind, charts, choropleth, figures, grid, ranking
 from views.remarks import sentence
 from views.words import LANGUAGES, Words, number
@@ -45,7 +44,7 @@ def page() -> None:
 
 
 def _body(words: Words) -> None:
-    with connection() as conn:
+    with access.connection() as conn:
         territories = {t.code: t for t in all_territories(conn)}
     if not territories:
         state.finish()
@@ -58,7 +57,7 @@ def _body(words: Words) -> None:
             st.selectbox(
                 words("filters.territory"), list(territories), key="territory", format_func=labels.__getitem__
             )
-    version = chosen.data_version
+    version = access.version(chosen)
     span = answers.choices(version, chosen.id)
     if span.first is None or span.last is None:
         state.finish()

@@ -15,7 +15,7 @@ import streamlit as st
 
 from data import frames
 from data.analyses.indicators import AGE_BANDS, WHOLE, Indicator, IndicatorQuery, IndicatorResult, Part, Row
-from views import cards, state
+from views import access, cards, state
 from views.gauge import asked, telling
 from views.words import Words, number
 
@@ -100,11 +100,18 @@ def draw(words: Words, version: int, query: IndicatorQuery, result: IndicatorRes
                     on_click=_turn,
                     args=(1,),
                 )
-            if len(ids):
+            if len(ids) and access.may("download"):
                 st.download_button(
                     words("gauge.behind_get"),
-                    functools.partial(
-                        _file, words, version, query.territory_id, tuple(ids[::-1][:MOST].tolist())
+                    access.carried(
+                        functools.partial(
+                            _file,
+                            words,
+                            version,
+                            query.territory_id,
+                            chosen,
+                            tuple(ids[::-1][:MOST].tolist()),
+                        )
                     ),
                     file_name=f"rasd_{chosen.indicator}_{dt.date.today():%Y%m%d}.csv",
                     mime="text/csv",
@@ -134,8 +141,12 @@ def band(words: Words, at: int) -> str:
     return words("gauge.age", low=number(low), high=number(AGE_BANDS[at + 1] - 1))
 
 
-def _file(words: Words, version: int, territory_id: int, ids: tuple[int, ...]) -> bytes:
+def _file(words: Words, version: int, territory_id: int, chosen: Chosen, ids: tuple[int, ...]) -> bytes:
     found = asked.lines(version, territory_id, ids)
+    with access.connection() as conn:
+        access.took_out(
+            conn, "indicators.reports", len(found.lines), number=code(chosen), territory=territory_id
+        )
     frame = pd.DataFrame(
         {
             "reference": [line.reference for line in found.lines],

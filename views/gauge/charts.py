@@ -10,7 +10,6 @@ import pandas as pd
 import streamlit as st
 
 from data.analyses.indicators import AGE_BANDS, MEANINGS, Funnel, Indicator, IndicatorResult, RemedyCurve, Row
-from geo.funnel import Spread, limits
 from views import cards
 from views.cards import bar, esc
 from views.gauge import behind, telling
@@ -98,8 +97,7 @@ def _size(indicator: Indicator, base: int, over: float) -> float:
 
 def _lines(found: Funnel, base: pd.Series, scale: int) -> pd.DataFrame:
     sizes = np.geomspace(max(float(base.min()) * 0.8, 0.5), float(base.max()) * 1.2, _STEPS)
-    kind: Literal["share", "rate"] = "rate" if MEANINGS[found.indicator].kind == "rate" else "share"
-    low, high = limits(sizes, Spread(kind, found.overall, found.spread, found.compared))
+    low, high = found.limits(sizes)
     middle = np.full(_STEPS, found.overall)
     return pd.DataFrame(
         {

@@ -14,7 +14,7 @@ import streamlit as st
 
 from data import frames
 from data.analyses.indicators import MEANINGS, WHOLE, Indicator, IndicatorResult, Row
-from views import cards
+from views import access, cards
 from views.gauge import behind, telling
 from views.words import Words
 
@@ -41,10 +41,10 @@ def draw(words: Words, territory: str, result: IndicatorResult) -> None:
         )
         _take(event, rows, order)
         with st.container(horizontal=True):
-            for form in FORMATS:
+            for form in FORMATS if access.may("download") else ():
                 st.download_button(
                     f"{words('gauge.get')} · {words(f'download.{form}')}",
-                    functools.partial(_file, result, form),
+                    access.carried(functools.partial(_file, result, form)),
                     file_name=f"rasd_{territory}_{result.query.by}_{result.query.end:%Y%m}.{form}",
                     mime="application/octet-stream",
                     on_click="ignore",
@@ -118,4 +118,6 @@ def _file(result: IndicatorResult, form: str) -> bytes:
         for row in (result.whole, *result.rows)
         for reading in row.readings
     ]
+    with access.connection() as conn:
+        access.took_out(conn, "indicators", len(lines), by=str(result.query.by), until=str(result.query.end))
     return frames.frame_bytes(pd.DataFrame(lines).astype({"key": "string"}), form, "indicators")
