@@ -129,6 +129,15 @@ def water_cells(conn: Connection, territory_id: int) -> tuple[Cells, Floats]:
     return cells, shares(covered, cells)
 
 
+def cells_with(conn: Connection, territory_id: int, kind: str) -> Cells:
+    """Cells with any of a loaded kind, at the resolution of its set, ascending; none where it is not loaded."""
+    found = current(conn, territory_id, kind)
+    if found is None or not found.id:
+        return np.zeros(0, dtype=np.int64)
+    cells, values = _values(conn, found.id)
+    return cells[values > 0]
+
+
 def remarks(found: ExposureSet, resolution: int) -> tuple[Remark, ...]:
     """What a reader of rates must know about a set, shown at ``resolution``."""
     said = []

@@ -12,6 +12,7 @@ not of now; every answer says so.
 from __future__ import annotations
 
 import datetime as dt
+import functools
 import threading
 from collections import OrderedDict
 from collections.abc import Iterable
@@ -23,10 +24,10 @@ from sqlalchemy import Connection, Engine, text
 
 from data import eventcolumns
 from data.copying import raw_cursor
-from data.eventcolumns import FIELDS, KIND_BITS, KINDS, Arrays, Tick
+from data.eventcolumns import FIELDS, KIND_BITS, KINDS, MORE, NEVER, Arrays, Tick
 from data.query import TerritoryFacts, territory_facts
 from geo.errors import StoreError
-from geo.spells import OPEN
+from geo.spells import OPEN, REFERRED
 
 _PREFIX = "life."
 _STAMP = _PREFIX + "stamp"
@@ -65,7 +66,7 @@ class Freshness:
         return self.later_data or self.later_events > 0
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, eq=False)
 class Lives:
     """Columns of one territory (``data.eventcolumns.KINDS``) that were asked for."""
 
@@ -75,10 +76,19 @@ class Lives:
 
     def at(self, minute: int) -> Standing:
         """How all reports opened before a minute stood when it began."""
-        return Standing(self, minute, int(np.searchsorted(self.columns["opened"], minute)))
+        return Standing(self, minute, place(self.columns["opened"], minute))
+
+    @functools.cached_property
+    def repeated(self) -> tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.int64]]:
+        """Reports that turned more than once, ascending; all their turns: rows, and whose they are."""
+        more = self.columns["first_kind"] & MORE != 0
+        own = self.columns["spell_report"]
+        rows = np.flatnonzero(more[own])
+        reports = np.flatnonzero(more)
+        return reports, rows.astype(np.int32), np.searchsorted(reports, own[rows])
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(eq=False)
 class Standing:
     """The reports as of a moment: the first ``reports`` of the columns.
 
@@ -90,36 +100,44 @@ class Standing:
     lives: Lives
     minute: int
     reports: int
-    _stood: tuple[NDArray[np.int8], NDArray[np.int32]] | None = None
     _fields: dict[str, NDArray] = field(default_factory=dict)
 
-    @property
-    def kind(self) -> NDArray[np.int8]:
-        """What each report was, (reports,): one of ``geo.spells``."""
-        return self._replayed()[0]
+    @functools.cached_property
+    def _repeated(self) -> tuple[NDArray[np.int64], NDArray[np.int8], NDArray[np.int32]]:
+        """Of the reports that turned more than once: which, what they were, since when."""
+        reports, rows, whose = self.lives.repeated
+        c = self.lives.columns
+        kind = np.full(len(reports), OPEN, dtype=np.int8)
+        since = c["opened"][reports]
+        begun, ends = c["spell_since"][rows], c["spell_until"][rows]
+        holds = (begun < np.int32(self.minute)) & (ends >= np.int32(self.minute))
+        kind[whose[holds]] = c["spell_kind"][rows[holds]] & KIND_BITS
+        since[whose[holds]] = begun[holds]
+        return reports, kind, since
 
-    @property
-    def since(self) -> NDArray[np.int32]:
-        """Since when, minutes, (reports,): the opening where nothing had turned yet."""
-        return self._replayed()[1]
+    def stood(self, positions: NDArray[np.int64]) -> tuple[NDArray[np.int8], NDArray[np.int32]]:
+        """What some reports (k,) were, one of ``geo.spells``, and since when (minutes; else the opening)."""
+        c = self.lives.columns
+        first, kind = c["first_since"][positions], c["first_kind"][positions]
+        turned = first < np.int32(self.minute)
+        since = np.where(turned, first, c["opened"][positions])
+        found = np.where(turned, kind & KIND_BITS, OPEN).astype(np.int8)
+        again = np.flatnonzero(kind & MORE)
+        if len(again):
+            reports, kinds, sinces = self._repeated
+            at = np.searchsorted(reports, positions[again])
+            found[again], since[again] = kinds[at], sinces[at]
+        return found, since
 
-    def _replayed(self) -> tuple[NDArray[np.int8], NDArray[np.int32]]:
-        if self._stood is not None:
-            return self._stood
-        columns = self.lives.columns
-        told = int(np.searchsorted(columns["spell_since"], self.minute))
-        holds = np.flatnonzero(columns["spell_until"][:told] >= self.minute)
-        report = columns["spell_report"][holds]
-        if self.reports < len(columns["opened"]):
-            # A source may tell of a closing before the opening.
-            holds = holds[report < self.reports]
-            report = columns["spell_report"][holds]
-        kind = np.full(self.reports, OPEN, dtype=np.int8)
-        since = columns["opened"][: self.reports].copy()
-        kind[report] = columns["spell_kind"][holds] & KIND_BITS
-        since[report] = columns["spell_since"][holds]
-        self._stood = kind, since
-        return self._stood
+    def waiting(self) -> NDArray[np.int64]:
+        """Reports that were neither closed nor set aside, ascending; referred ones are among them."""
+        c = self.lives.columns
+        kind = c["first_kind"][: self.reports]
+        still = c["first_since"][: self.reports] >= np.int32(self.minute)
+        # A few candidates more than wanted, told apart below.
+        maybe = np.flatnonzero(still | (kind & MORE != 0) | (kind == REFERRED))
+        then, _ = self.stood(maybe)
+        return maybe[(then == OPEN) | (then == REFERRED)]
 
     def column(self, name: str) -> NDArray:
         """A column as it was then, (reports,): what steps replaced later is put back."""
@@ -145,6 +163,12 @@ class Standing:
         out = values.copy()
         out[columns["change_report"][first]] = columns["change_before"][first]
         return out
+
+
+def place(times: NDArray[np.int32], minute: int) -> int:
+    """How many of some ascending times lie before a minute."""
+    # Of the array's own type: else all of it is copied for the search.
+    return int(np.searchsorted(times, times.dtype.type(np.clip(minute, -(1 << 31), NEVER))))
 
 
 def load(

@@ -135,7 +135,12 @@ def _steps(
     times: Floats, events: npt.NDArray[np.bool_], of: Ints, groups: int, level: float
 ) -> tuple[Ints, Curve]:
     """Where each group's steps begin, (groups + 1,), and the steps of all groups."""
-    order = np.lexsort((times, of))
+    # By time, then stably by a short group number, which numpy sorts by radix: a third of
+    # the time of sorting by both at once.
+    order = np.argsort(times)
+    if groups > 1:
+        short = of[order].astype(np.uint16 if groups <= 1 << 16 else np.int64)
+        order = order[np.argsort(short, kind="stable")]
     times, events, of = times[order], events[order], of[order]
     n = len(times)
     first = np.flatnonzero(np.r_[True, (times[1:] != times[:-1]) | (of[1:] != of[:-1])][:n])

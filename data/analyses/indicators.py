@@ -3,399 +3,119 @@
 Every number is asked **as of the end of its period**: statuses, owners and limits are those
 that the history tells for that moment (``geo/replay.py``), so a month that is over comes out
 the same next year, whatever was reported, done or loaded since. Each indicator is a rule over
-single reports (``data/analyses/measures.py``), and ``reports_behind`` gives exactly the
-reports that a number counts. Formulas, assumptions and papers: docs/methods/indicators.md.
-Caveats: a report is counted where it lies in today's boundaries; what a source corrects in a
-report (its place, its kind) corrects the past as well, unless ``known_at`` is given.
+single reports (``measures.py``), and ``reports_behind`` gives exactly the reports that a
+number counts. Formulas, assumptions and papers: docs/methods/indicators.md. Caveats: a report
+is counted where it lies in today's boundaries; what a source corrects in a report (its place,
+its kind) corrects the past as well.
 """
 
 from __future__ import annotations
 
+import calendar
+import dataclasses
 import datetime as dt
-from dataclasses import dataclass
-from enum import StrEnum
-from typing import Literal
+from collections.abc import Callable
+from zoneinfo import ZoneInfo
 
 import numpy as np
 import numpy.typing as npt
 from sqlalchemy import Connection
 
+from data import lives as life
+from data import targets
+from data.analyses.ground import ground
+from data.analyses.indicator_asked import Asked, columns_for, filter_tables, unit_weights
+from data.analyses.indicator_compared import readings, scatters, told
+from data.analyses.indicator_numbers import behind, curves, numbers
+from data.analyses.indicator_rows import one_row, row_set
+from data.analyses.indicator_terms import (
+    AGE_BANDS,
+    MEANINGS,
+    WHOLE,
+    Change,
+    Dimension,
+    Freshness,
+    Funnel,
+    Indicator,
+    IndicatorQuery,
+    IndicatorResult,
+    IndicatorSettings,
+    Kind,
+    Meaning,
+    Part,
+    Reading,
+    RemedyCurve,
+    Row,
+    month_query,
+)
+from data.analyses.measures import Span
+from data.eventcolumns import as_moment, minutes
 from geo.errors import InputError
-from geo.remarks import Remark
+from geo.remarks import Remark, caution, decided
 
-Floats = npt.NDArray[np.float64]
+__all__ = [
+    "AGE_BANDS", "MEANINGS", "WHOLE", "Change", "Dimension", "Freshness", "Funnel", "Indicator",
+    "IndicatorQuery", "IndicatorResult", "IndicatorSettings", "Kind", "Meaning", "Part", "Reading",
+    "RemedyCurve", "Row", "indicators", "month_query", "remedy_curves", "reports_behind",
+]  # fmt: skip
 
-
-class Dimension(StrEnum):
-    """What the rows of an answer are."""
-
-    MUNICIPALITY = "municipality"
-    DISTRICT = "district"
-    DEPARTMENT = "department"  # the responsible department (report.agency_id, not an entity)
-    ENTITY = "entity"  # the responsible external entity (report.agency_id, kind entity)
-    CONTRACTOR = "contractor"
-    ELEMENT = "element"
-    GROUP = "group"
-    MONTH = "month"
-
-
-class Indicator(StrEnum):
-    """The indicators, in the order in which they are shown."""
-
-    VPI = "vpi"  # indicator units per covered km² and month
-    RECEIVED = "received"
-    CLOSED = "closed"
-    ON_TIME = "on_time"
-    REMEDY_MEDIAN = "remedy_median"
-    REMEDY_P90 = "remedy_p90"
-    BACKLOG = "backlog"
-    OVERDUE = "overdue"
-    REOPENED = "reopened"
-    QUALITY_FAILED = "quality_failed"
-    RECURRENCE = "recurrence"
-    CONTRIBUTION = "contribution"
-    COVERAGE = "coverage"
-    SUSPICIOUS = "suspicious"  # any of the four that follow
-    CLOSED_AT_ONCE = "closed_at_once"
-    CLOSED_IN_BULK = "closed_in_bulk"
-    CLOSED_UNTREATED = "closed_untreated"
-    REOPENED_SOON = "reopened_soon"
-
-
-Kind = Literal["count", "share", "rate", "days"]
-
-
-@dataclass(frozen=True, slots=True)
-class Meaning:
-    """What kind of number an indicator is, and which way is better (+1 high, -1 low, 0 neither)."""
-
-    kind: Kind
-    better: int
-
-
-MEANINGS: dict[Indicator, Meaning] = {
-    Indicator.VPI: Meaning("rate", -1),
-    Indicator.RECEIVED: Meaning("count", 0),
-    Indicator.CLOSED: Meaning("count", 0),
-    Indicator.ON_TIME: Meaning("share", 1),
-    Indicator.REMEDY_MEDIAN: Meaning("days", -1),
-    Indicator.REMEDY_P90: Meaning("days", -1),
-    Indicator.BACKLOG: Meaning("count", -1),
-    Indicator.OVERDUE: Meaning("count", -1),
-    Indicator.REOPENED: Meaning("share", -1),
-    Indicator.QUALITY_FAILED: Meaning("share", -1),
-    Indicator.RECURRENCE: Meaning("share", -1),
-    Indicator.CONTRIBUTION: Meaning("share", 0),
-    Indicator.COVERAGE: Meaning("share", 1),
-    Indicator.SUSPICIOUS: Meaning("count", -1),
-    Indicator.CLOSED_AT_ONCE: Meaning("count", -1),
-    Indicator.CLOSED_IN_BULK: Meaning("count", -1),
-    Indicator.CLOSED_UNTREATED: Meaning("count", -1),
-    Indicator.REOPENED_SOON: Meaning("count", -1),
-}
-
-#: First days of age of the bands of the backlog; the last band has no end.
-AGE_BANDS = (0, 8, 31, 91, 181)
-
-
-@dataclass(frozen=True, slots=True)
-class IndicatorSettings:
-    """What the rules take for granted; every value is an assumption unless a regulation says so.
-
-    Parameters
-    ----------
-    ground : what VPI's km² are: ``served``, the cells with people, buildings or roads, where
-        an exposure is loaded; ``area``, the whole of the boundaries.
-    ground_resolution : H3 resolution of these cells.
-    remedy_days : time to remedy is told of reports opened in so many days up to the end of
-        the period.
-    reopen_days : a closing is watched for so long; the reopening rate is of closings whose
-        watch ended in the period.
-    recurrence_days : a report recurs where the same kind, in the same place, was closed
-        within so many days before.
-    at_once_minutes : a closing so soon after the opening is suspicious.
-    bulk_reports : so many closings in one minute are suspicious.
-    soon_days : a reopening so soon after the closing is suspicious.
-    level : of confidence of all intervals.
-
-    Raises
-    ------
-    InputError : a value cannot be one.
-    """
-
-    ground: Literal["served", "area"] = "served"
-    ground_resolution: int = 9
-    remedy_days: int = 91
-    reopen_days: int = 14
-    recurrence_days: int = 365
-    at_once_minutes: int = 10
-    bulk_reports: int = 20
-    soon_days: int = 7
-    level: float = 0.95
-
-    def __post_init__(self) -> None:
-        if self.ground not in ("served", "area"):
-            raise InputError(f"The ground of VPI is 'served' or 'area', not {self.ground!r}.")
-        if not 6 <= self.ground_resolution <= 10:
-            raise InputError(
-                f"Ground is measured in cells of resolution 6 to 10, not {self.ground_resolution}."
-            )
-        for name in ("remedy_days", "reopen_days", "recurrence_days", "soon_days"):
-            if not 1 <= getattr(self, name) <= 3660:
-                raise InputError(f"{name} is a number of days from 1 to 3,660, not {getattr(self, name)}.")
-        if self.at_once_minutes < 0 or self.bulk_reports < 2:
-            raise InputError(
-                "Minutes are not negative, and two closings are the fewest that are many at once."
-            )
-        if not 0.5 <= self.level < 1:
-            raise InputError(f"A level of confidence lies between 0.5 and 1, not at {self.level:g}.")
-
-
-@dataclass(frozen=True, slots=True)
-class IndicatorQuery:
-    """Which rows, for which period, of which reports.
-
-    Parameters
-    ----------
-    territory_id : ``territory.id``.
-    by : what the rows are.
-    start, end : first and last local day, both included. With ``Dimension.MONTH`` each month
-        that the period touches is a row of its own, as of its own end.
-    known_at : what the store knew at that moment only; None: all it knows. A moment without
-        a zone is refused.
-    municipalities, districts : ``area.id``; groups, elements : codes of the taxonomy;
-        agencies, contractors : ``party.id``; channels : ``data.vocabulary.Channel``. As in
-        ``ReportQuery``: alternatives within a field, fields narrow each other.
-
-    Raises
-    ------
-    InputError : the period ends before it starts, or is longer than ten years.
-    """
-
-    territory_id: int
-    by: Dimension
-    start: dt.date
-    end: dt.date
-    known_at: dt.datetime | None = None
-    municipalities: tuple[int, ...] = ()
-    districts: tuple[int, ...] = ()
-    groups: tuple[str, ...] = ()
-    elements: tuple[str, ...] = ()
-    agencies: tuple[int, ...] = ()
-    contractors: tuple[int, ...] = ()
-    channels: tuple[int, ...] = ()
-
-    def __post_init__(self) -> None:
-        if self.end < self.start:
-            raise InputError(f"The period ends ({self.end}) before it starts ({self.start}): exchange them.")
-        if (self.end - self.start).days > 3660:
-            raise InputError("Indicators are asked for at most ten years at a time.")
-        if self.known_at is not None and self.known_at.tzinfo is None:
-            raise InputError("known_at needs a time zone: without one it is no moment.")
-
-
-def month_query(territory_id: int, month: dt.date, by: Dimension, **narrowed: object) -> IndicatorQuery:
-    """The query for the calendar month that ``month`` lies in."""
-    first = month.replace(day=1)
-    following = (first + dt.timedelta(days=32)).replace(day=1)
-    return IndicatorQuery(territory_id, by, first, following - dt.timedelta(days=1), **narrowed)  # type: ignore[arg-type]
-
-
-@dataclass(frozen=True, slots=True)
-class Change:
-    """From the period before (the calendar month before, or as many days) to this one.
-
-    Attributes
-    ----------
-    kind : ``ratio``, this value over the one before (counts, rates); ``difference``, this
-        value less the one before (shares, days).
-    value, low, high : with its interval; None where it cannot be told.
-    differs : the interval leaves out "no change"; False where it cannot be told.
-    """
-
-    kind: Literal["ratio", "difference"]
-    value: float | None
-    low: float | None
-    high: float | None
-    differs: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Reading:
-    """One indicator of one row.
-
-    Attributes
-    ----------
-    value : counts as they are, shares 0 to 1, days, VPI in units per km² and month; None
-        where there is nothing to tell it from. For time to remedy None with ``base`` above 0
-        means "not reached": more than that share was still open.
-    low, high : interval of shares, rates and days; an end of None is "not known" for days.
-    count : reports that the number counts (numerator), as ``reports_behind`` gives them.
-    base : reports that it is a share of, or that were followed; 0 for plain counts.
-    amount : what is divided: units for VPI, km² seen for coverage; else ``count``.
-    over : what it is divided by: km² × months for VPI, km² for coverage; else ``base``.
-    shrunken : the value drawn towards the whole as far as its size does not carry it; None
-        where nothing is compared.
-    position : ``low``, ``inside`` or ``high``, against the funnel around the whole; None
-        where nothing is compared.
-    rank : place among the rows, 1 the best, all that lie inside the funnel at one and the
-        same place; None where nothing is compared.
-    before : the value of the period before. change : from then to now.
-    target : what was to be reached. met : whether it is; None without a target or value.
-    """
-
-    indicator: Indicator
-    value: float | None
-    low: float | None
-    high: float | None
-    count: int
-    base: int
-    amount: float
-    over: float
-    shrunken: float | None = None
-    position: Literal["low", "inside", "high"] | None = None
-    rank: int | None = None
-    before: float | None = None
-    change: Change | None = None
-    target: float | None = None
-    met: bool | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One municipality, department, element … with all its readings.
-
-    Attributes
-    ----------
-    key : ``area.id``, ``party.id``, code of the element or group, or ``2026-09``; None for
-        reports that have none.
-    name_ar, name_en : as the store has them; both "" where key is None.
-    readings : in the order of ``Indicator``, without those that have no meaning for such rows.
-    ages : reports open at the end by age, in the bands of ``AGE_BANDS``.
-    """
-
-    key: int | str | None
-    name_ar: str
-    name_en: str
-    readings: tuple[Reading, ...]
-    ages: tuple[int, ...]
-
-    def reading(self, indicator: Indicator) -> Reading | None:
-        """The reading of one indicator; None where it has no meaning here."""
-        return next((one for one in self.readings if one.indicator is indicator), None)
-
-
-@dataclass(frozen=True, slots=True)
-class Funnel:
-    """What the rows are compared with, for drawing the funnel (``geo.funnel``).
-
-    Attributes
-    ----------
-    overall : share or rate of all rows together.
-    dispersion : φ by which the limits are widened, at least 1.
-    compared : number of rows.
-    """
-
-    indicator: Indicator
-    overall: float
-    dispersion: float
-    compared: int
-
-
-@dataclass(frozen=True, slots=True)
-class Freshness:
-    """How far the numbers reach.
-
-    Attributes
-    ----------
-    read_at : when the reports and events were read (the packed columns' making, or now).
-    packed : from packed columns; False: read from the tables for this question.
-    later_events : what was done in Rasd since, not counted yet.
-    later_data : files were loaded or areas changed since.
-    """
-
-    read_at: dt.datetime
-    packed: bool
-    later_events: int
-    later_data: bool
-
-
-@dataclass(frozen=True, slots=True)
-class IndicatorResult:
-    """The answer.
-
-    Attributes
-    ----------
-    as_of : the moment whose statuses count: the end of the period, or of what is known.
-    whole : all reports that fit, as one row (key None).
-    rows : in order of name; months in order of time.
-    funnels : one for each indicator that is compared among rows.
-    ground_km2 : km² that VPI and coverage reckon with; ``ground`` which ("served", "area").
-    remarks : what was decided and what to beware of.
-    """
-
-    query: IndicatorQuery
-    settings: IndicatorSettings
-    timezone: str
-    simulated: bool
-    as_of: dt.datetime
-    freshness: Freshness
-    whole: Row
-    rows: tuple[Row, ...]
-    funnels: tuple[Funnel, ...]
-    ground: Literal["served", "area"]
-    ground_km2: float
-    remarks: tuple[Remark, ...]
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class RemedyCurve:
-    """Share not remedied by age, of one row's reports (Kaplan and Meier).
-
-    Attributes
-    ----------
-    days, remaining, low, high : (k,) steps; the share holds from that age on, with its interval.
-    at_risk : (k,) reports followed at least so long.
-    reports, remedied : followed, and remedied among them.
-    """
-
-    key: int | str | None
-    days: Floats
-    remaining: Floats
-    low: Floats
-    high: Floats
-    at_risk: npt.NDArray[np.int64]
-    reports: int
-    remedied: int
-    median: float | None
-    p90: float | None
-
-
-WHOLE = "whole"  #: key of the row of all reports, for ``reports_behind`` and ``remedy_curves``
-Part = Literal["count", "base"]
+_MONTH_DAYS = 365.2425 / 12
+Tick = Callable[[float], None]
+Key = int | str | None
 
 
 def indicators(
-    conn: Connection, query: IndicatorQuery, settings: IndicatorSettings | None = None
+    conn: Connection,
+    query: IndicatorQuery,
+    settings: IndicatorSettings | None = None,
+    *,
+    tick: Tick | None = None,
 ) -> IndicatorResult:
     """All indicators of all rows.
 
+    Parameters
+    ----------
+    tick : called with the share done where the tables have to be read; may raise Cancelled.
+
     Raises
     ------
-    InputError : no such territory, element, group or area.
+    InputError : no such territory or code, or the period begins after all that is known.
     """
-    raise InputError("Indicators are not computed yet in this version.")
+    asked = _asked(conn, query, settings or IndicatorSettings(), tick=tick)
+    if query.by is Dimension.MONTH:
+        return _by_month(asked)
+    period = _Period.of(asked, query.start, query.end)
+    now, ages, negative = numbers(asked, period.span, period.months)
+    earlier = period.before(asked)
+    before, _, _ = numbers(asked, earlier.span, earlier.months)
+    goals = targets.valid(conn, query.territory_id, query.end)
+    all_told, funnels = told(asked, now, before, period.span, earlier.span, scatters(asked, period.span))
+    names = zip(asked.rows.keys, asked.rows.name_ar, asked.rows.name_en, strict=True)
+    rows = tuple(
+        row
+        for place, (key, name_ar, name_en) in enumerate(names)
+        if _shown(
+            asked,
+            row := Row(
+                key, name_ar, name_en, readings(asked, all_told, place, goals), tuple(ages[place].tolist())
+            ),
+        )
+    )
+    total = readings(asked, all_told, len(asked.rows), goals, whole=True)
+    whole = Row(None, "", "", total, tuple(ages[-1].tolist()))
+    return _result(asked, period, whole, rows, funnels, negative)
 
 
 def reports_behind(
     conn: Connection,
     query: IndicatorQuery,
     indicator: Indicator,
-    key: int | str | None,
+    key: Key,
     part: Part = "count",
     *,
     band: int | None = None,
     settings: IndicatorSettings | None = None,
+    tick: Tick | None = None,
 ) -> npt.NDArray[np.int64]:
     """``report.id`` of the reports behind a number, (k,) in order of opening.
 
@@ -409,14 +129,219 @@ def reports_behind(
     ------
     InputError : no such row, or the indicator has no meaning for it.
     """
-    raise InputError("Indicators are not computed yet in this version.")
+    asked = _asked(conn, query, settings or IndicatorSettings(), ids=True, tick=tick)
+    period = _Period.of(asked, query.start, query.end)
+    row = -1
+    if query.by is Dimension.MONTH and key != WHOLE:
+        span = next((one for one in _months(query) if f"{one[0]:%Y-%m}" == key), None)
+        if span is None:
+            raise InputError(f"{key} is no month of this question.")
+        period = _Period.of(asked, *span)
+    elif key != WHOLE:
+        row = _place(asked, key)
+    chosen = behind(asked, period.span, indicator, row, part, band)
+    found: npt.NDArray[np.int64] = asked.lives.columns["id"][chosen]
+    return found
 
 
 def remedy_curves(
     conn: Connection,
     query: IndicatorQuery,
-    keys: tuple[int | str | None, ...] = (WHOLE,),
+    keys: tuple[Key, ...] = (WHOLE,),
     settings: IndicatorSettings | None = None,
+    *,
+    tick: Tick | None = None,
 ) -> tuple[RemedyCurve, ...]:
-    """Curves of time to remedy of the rows named, in that order."""
-    raise InputError("Indicators are not computed yet in this version.")
+    """Curves of time to remedy of the rows named, in that order; months have only ``WHOLE``.
+
+    Raises
+    ------
+    InputError : no such row.
+    """
+    asked = _asked(conn, query, settings or IndicatorSettings(), tick=tick)
+    by_row, whole = curves(asked, _Period.of(asked, query.start, query.end).span)
+    found = []
+    for key in keys:
+        group = 0 if key == WHOLE else _place(asked, key)
+        one = whole if key == WHOLE else by_row
+        curve = one.curve(group)
+        median, p90 = (None if np.isnan(at) else float(at) for at in one.reached[group])
+        found.append(
+            RemedyCurve(
+                key, curve.time, curve.remaining, curve.low, curve.high, curve.at_risk,
+                int(one.followed[group]), int(one.done[group]), median, p90,
+            )
+        )  # fmt: skip
+    return tuple(found)
+
+
+# ---- the question made ready ----
+
+
+def _asked(
+    conn: Connection,
+    query: IndicatorQuery,
+    settings: IndicatorSettings,
+    *,
+    ids: bool = False,
+    tick: Tick | None = None,
+) -> Asked:
+    found = life.load(conn, query.territory_id, columns_for(query, ids=ids), known=query.known_at, tick=tick)
+    by_month = query.by is Dimension.MONTH
+    return Asked(
+        conn=conn,
+        query=query,
+        settings=settings,
+        lives=found,
+        rows=one_row() if by_month else row_set(conn, found, query.by),
+        ground=ground(conn, found.facts, settings.ground, settings.ground_resolution),
+        units=unit_weights(conn),
+        tables=filter_tables(conn, query),
+    )
+
+
+def _place(asked: Asked, key: Key) -> int:
+    if key not in asked.rows.keys or asked.query.by is Dimension.MONTH:
+        raise InputError(f"There is no row {key!r} in an answer by {asked.query.by}.")
+    return asked.rows.keys.index(key)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Period:
+    """Days, the same in minutes up to the moment of what is known, and how many months that is."""
+
+    start: dt.date
+    end: dt.date
+    span: Span
+    months: float
+
+    @classmethod
+    def of(cls, asked: Asked, start: dt.date, end: dt.date) -> _Period:
+        zone = ZoneInfo(asked.lives.facts.timezone)
+        begins, ends = (
+            minutes(dt.datetime.combine(day, dt.time(), zone)) for day in (start, end + dt.timedelta(days=1))
+        )
+        known = minutes(asked.lives.freshness.read_at)
+        if begins >= known:
+            raise InputError(
+                f"The period begins on {start}, and the reports were read at {as_moment(known):%Y-%m-%d %H:%M} "
+                "UTC: choose an earlier one, or refresh (./rasd refresh)."
+            )
+        span = Span(begins, min(ends, known))
+        whole = _whole_months(start, end)
+        share = (span.end - begins) / (ends - begins)
+        return cls(start, end, span, (whole or (ends - begins) / 1440 / _MONTH_DAYS) * share)
+
+    def before(self, asked: Asked) -> _Period:
+        """As many months, or days, just before."""
+        last = self.start - dt.timedelta(days=1)
+        whole = _whole_months(self.start, self.end)
+        if whole:
+            number = self.start.year * 12 + self.start.month - 1 - whole
+            return _Period.of(asked, dt.date(number // 12, number % 12 + 1, 1), last)
+        return _Period.of(asked, last - (self.end - self.start), last)
+
+
+def _whole_months(start: dt.date, end: dt.date) -> int:
+    """How many calendar months a period is; 0 when it is none."""
+    if start.day != 1 or end.day != calendar.monthrange(end.year, end.month)[1]:
+        return 0
+    return end.year * 12 + end.month - start.year * 12 - start.month + 1
+
+
+def _months(query: IndicatorQuery) -> list[tuple[dt.date, dt.date]]:
+    """First and last day of each month that a period touches."""
+    found, first = [], query.start.replace(day=1)
+    while first <= query.end:
+        last = first.replace(day=calendar.monthrange(first.year, first.month)[1])
+        found.append((first, last))
+        first = last + dt.timedelta(days=1)
+    return found
+
+
+# ---- the answer put together ----
+
+
+def _by_month(asked: Asked) -> IndicatorResult:
+    """Each month as of its own end; the whole as of the period's."""
+    query, known = asked.query, minutes(asked.lives.freshness.read_at)
+    whole = _Period.of(asked, query.start, query.end)
+    zone = ZoneInfo(asked.lives.facts.timezone)
+    spans = [
+        span for span in _months(query) if minutes(dt.datetime.combine(span[0], dt.time(), zone)) < known
+    ]
+    chain = [_Period.of(asked, *span) for span in spans]
+    chain.insert(0, chain[0].before(asked))
+    scatter = scatters(asked, chain[-1].span)
+    if not len(asked.lives.columns["change_report"]):
+        # Unless an element was changed since, what came back is the same at every moment.
+        around = Span(chain[0].span.start, chain[-1].span.end)
+        asked = dataclasses.replace(asked, returns=asked.rules(around).returns())
+    answers = [numbers(asked, one.span, one.months) for one in chain]
+    rows = []
+    for place in range(1, len(chain)):
+        one, (now, ages, _) = chain[place], answers[place]
+        told_of = told(asked, now, answers[place - 1][0], one.span, chain[place - 1].span, scatter)[0]
+        goals = targets.valid(asked.conn, query.territory_id, one.end)
+        row = readings(asked, told_of, 1, goals, whole=True)
+        rows.append(Row(f"{one.start:%Y-%m}", "", "", row, tuple(ages[-1].tolist())))
+    now, ages, negative = numbers(asked, whole.span, whole.months)
+    earlier = whole.before(asked)
+    before, _, _ = numbers(asked, earlier.span, earlier.months)
+    told_of = told(asked, now, before, whole.span, earlier.span, scatter)[0]
+    goals = targets.valid(asked.conn, query.territory_id, query.end)
+    total = Row(None, "", "", readings(asked, told_of, 1, goals, whole=True), tuple(ages[-1].tolist()))
+    return _result(asked, whole, total, tuple(rows), (), negative)
+
+
+def _shown(asked: Asked, row: Row) -> bool:
+    """Areas are shown all; other rows, and reports that have none, where there is anything to tell."""
+    if row.key is not None and asked.query.by in (Dimension.MUNICIPALITY, Dimension.DISTRICT):
+        chosen = asked.query.municipalities if asked.query.by is Dimension.MUNICIPALITY else ()
+        chosen = asked.query.districts if asked.query.by is Dimension.DISTRICT else chosen
+        return not chosen or row.key in chosen
+    return any(reading.count or reading.base for reading in row.readings if _own(reading))
+
+
+def _own(reading: Reading) -> bool:
+    """Whether a reading's base is the row's own (a part of all has everyone's)."""
+    return reading.indicator is not Indicator.CONTRIBUTION or reading.count > 0
+
+
+def _result(
+    asked: Asked,
+    period: _Period,
+    whole: Row,
+    rows: tuple[Row, ...],
+    funnels: tuple[Funnel, ...],
+    negative: int,
+) -> IndicatorResult:
+    fresh, facts = asked.lives.freshness, asked.lives.facts
+    remarks: list[Remark] = list(asked.ground.remarks)
+    if period.span.end < minutes(
+        dt.datetime.combine(period.end + dt.timedelta(days=1), dt.time(), ZoneInfo(facts.timezone))
+    ):
+        remarks.append(caution("indicators_unfinished", day=f"{as_moment(period.span.end):%Y-%m-%d}"))
+    if negative:
+        remarks.append(caution("indicators_negative", reports=negative))
+    if fresh.later_events:
+        remarks.append(caution("indicators_later", steps=fresh.later_events))
+    if fresh.later_data:
+        remarks.append(caution("indicators_outdated"))
+    if not fresh.packed and asked.query.known_at is None:
+        remarks.append(decided("indicators_own"))
+    vpi = whole.reading(Indicator.VPI)
+    return IndicatorResult(
+        query=asked.query,
+        settings=asked.settings,
+        timezone=facts.timezone,
+        simulated=facts.simulated,
+        as_of=as_moment(period.span.end),
+        freshness=fresh,
+        whole=whole,
+        rows=rows,
+        funnels=funnels,
+        ground=asked.ground.kind,
+        ground_km2=0.0 if vpi is None else vpi.over / period.months,
+        remarks=tuple(remarks),
+    )
