@@ -117,6 +117,7 @@ class Version:
     digest: str
     note: str
     made_at: dt.datetime
+    actor: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,11 +129,15 @@ class Event:
     version: int
     note: str
     at: dt.datetime
+    actor: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class History:
-    """All versions and all events of a plan, oldest first."""
+    """All versions and all events of a plan, oldest first.
+
+    ``actor`` of each is the name of who did it; "" for a command.
+    """
 
     versions: tuple[Version, ...]
     events: tuple[Event, ...]
@@ -353,8 +358,10 @@ def history(conn: Connection, campaign_id: int) -> History:
     # Served by pk_campaign_version and pk_campaign_event.
     versions = conn.execute(
         text(
-            """SELECT version, data_version, digest, coalesce(note, '') AS note, made_at
-               FROM campaign_version WHERE campaign_id = :id ORDER BY version"""
+            """SELECT v.version, v.data_version, v.digest, coalesce(v.note, '') AS note, v.made_at,
+                      coalesce(a.name, '') AS actor
+               FROM campaign_version v LEFT JOIN rasd_campaign_actors(:id) a ON a.id = v.actor_id
+               WHERE v.campaign_id = :id ORDER BY v.version"""
         ),
         {"id": campaign_id},
     ).all()
@@ -362,8 +369,10 @@ def history(conn: Connection, campaign_id: int) -> History:
         raise unknown_campaign(campaign_id)
     events = conn.execute(
         text(
-            """SELECT seq, status, version, coalesce(note, '') AS note, at
-               FROM campaign_event WHERE campaign_id = :id ORDER BY seq"""
+            """SELECT e.seq, e.status, e.version, coalesce(e.note, '') AS note, e.at,
+                      coalesce(a.name, '') AS actor
+               FROM campaign_event e LEFT JOIN rasd_campaign_actors(:id) a ON a.id = e.actor_id
+               WHERE e.campaign_id = :id ORDER BY e.seq"""
         ),
         {"id": campaign_id},
     ).all()

@@ -9,6 +9,7 @@ areas by name; a name that no area of the store bears opens nothing.
 
 from __future__ import annotations
 
+import functools
 import os
 import re
 import secrets
@@ -77,26 +78,35 @@ def folded(login: str) -> str:
 
 
 def read_users(path: Path) -> tuple[User, ...]:
-    """All users of the file; () when there is none.
+    """All users of the file; () when there is none. Read anew only when the file has changed.
 
     Raises
     ------
     ConfigError : others may read the file, or it is not well formed; all faults are named.
     """
     try:
+        seen = path.stat()
+    except FileNotFoundError:
+        return ()
+    except OSError as error:
+        raise ConfigError(f"The users file {path} cannot be read: {error.strerror}.") from error
+    return _read(path, (seen.st_mtime_ns, seen.st_ctime_ns, seen.st_size, seen.st_ino))
+
+
+@functools.lru_cache(maxsize=4)
+def _read(path: Path, stamp: tuple[int, ...]) -> tuple[User, ...]:
+    try:
         with path.open("rb") as file:
             _require_closed(path, os.fstat(file.fileno()))
             content = yaml.safe_load(file)
-    except FileNotFoundError:
-        return ()
     except OSError as error:
         raise ConfigError(f"The users file {path} cannot be read: {error.strerror}.") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         where = getattr(error, "problem_mark", None)
         line = f" (line {where.line + 1})" if where else ""
         raise ConfigError(f"The users file {path} is not valid YAML{line}.") from error
-    listed = (content or {}).get("users") if isinstance(content or {}, dict) else None
-    if listed is None or not isinstance(listed, list):
+    listed = content.get("users") if isinstance(content, dict) else None
+    if not isinstance(listed, list):
         raise ConfigError(f"The users file {path} needs a list under `users:`; see docs/access.md.")
     found: list[User] = []
     faults: list[str] = []
@@ -107,12 +117,10 @@ def read_users(path: Path) -> tuple[User, ...]:
             faults.append(f"user {place}: {error}")
     for key, values in (
         ("login", [user.login for user in found]),
-        ("identity", [folded(user.identity) for user in found if user.identity]),
+        ("identity", [folded(user.identity or user.login) for user in found]),
     ):
-        faults += [
-            f"{key} {value} stands there twice"
-            for value in sorted({v for v in values if values.count(v) > 1})
-        ]
+        twice = sorted({value for value in values if values.count(value) > 1})
+        faults += [f"{key} {value} stands there twice" for value in twice]
     if faults:
         raise ConfigError(f"The users file {path}: {'; '.join(faults)}. See docs/access.md.")
     return tuple(found)

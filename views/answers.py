@@ -17,7 +17,6 @@ import streamlit as st
 from data import areas, listing, maps, summaries
 from data.analyses.comparison import Comparison, comparison
 from data.analyses.recording import recording_warnings
-from data.database import connection
 from data.listing import ReportPage
 from data.maps import CellCounts, CellDetail, Part
 from data.query import ReportQuery
@@ -27,6 +26,7 @@ from geo.remarks import Remark
 from layers import hexmap, hexpack, legend, outlines
 from layers.cellmap import CellLayer, Pane
 from views import cards, methods
+from views.access import connection
 from views.method import MAP_CELLS, Table
 from views.results import Shown
 from views.words import Words

@@ -12,11 +12,11 @@ from dataclasses import replace
 
 import streamlit as st
 
-from data.database import connection
 from data.query import ReportQuery
 from data.territories import all_territories
 from geo.errors import InputError, RasdError
-from views import answers, cards, filters, incidents, jobs, navigation, notices, state, style
+from views import access, answers, cards, filters, incidents, jobs, navigation, notices, state, style
+from views.access import connection
 from views.studio import codes, inputs, mapping, results, saved, scenarios
 from views.studio.proposals import ask, reports_of, routed
 from views.studio.setting import Setting, options
@@ -60,7 +60,7 @@ def _body(words: Words) -> None:
             st.selectbox(
                 words("filters.territory"), list(territories), key="territory", format_func=labels.__getitem__
             )
-    version = chosen.data_version
+    version = access.version(chosen)
     found = answers.choices(version, chosen.id)
     with st.sidebar:
         view = filters.draw(words, chosen.id, found)

@@ -14,9 +14,9 @@ import io
 import streamlit as st
 
 from data import exports
-from data.database import connection
 from data.query import ReportQuery
-from views import cards, notices
+from views import access, cards, notices
+from views.access import connection
 from views.words import Words, number, short
 
 FORMATS = {"geojson": "application/geo+json", "gpkg": "application/geopackage+sqlite3", "csv": "text/csv"}
@@ -26,8 +26,9 @@ COMMAND = "./rasd export --help"
 
 
 def make(what: str, query: ReportQuery, resolution: int, form: str) -> bytes:
-    """The file's content."""
+    """The file's content; the trail says who took it out."""
     with connection() as conn:
+        access.took_out(conn, what, None, query=repr(query), resolution=resolution, form=form)
         if what == "cells":
             return exports.export_cells(conn, query, resolution, form)
         out = io.BytesIO()
@@ -45,6 +46,8 @@ def draw(words: Words, territory: str, query: ReportQuery, sizes: dict[int, floa
     sizes : mean area of a cell in km² by resolution; empty when nothing is on the map.
     reports : how many reports the query lets through.
     """
+    if not access.may("download"):
+        return
     st.html(cards.title(words("download.title")))
     contents = {"cells": words("download.cells"), "reports": words("download.reports")}
     if not sizes:  # no report has a point, so there is no cell to count
@@ -73,7 +76,7 @@ def draw(words: Words, territory: str, query: ReportQuery, sizes: dict[int, floa
     name = f"rasd_{territory}_{what}{size}_{dt.date.today():%Y%m%d}.{form}"
     st.download_button(
         words("download.button"),
-        functools.partial(make, what, query, resolution, form),
+        access.carried(functools.partial(make, what, query, resolution, form)),
         file_name=name,
         mime=FORMATS[form],
         on_click="ignore",

@@ -7,9 +7,9 @@ from collections.abc import Iterable
 import streamlit as st
 
 from data import exposures
-from data.database import connection
 from data.exposures import ExposureSet
 from views import controls
+from views.access import connection
 from views.method import Scene
 from views.words import Words
 

@@ -14,7 +14,6 @@ from dataclasses import replace
 import streamlit as st
 from streamlit_folium import st_folium
 
-from data.database import connection
 from data.query import ReportQuery
 from data.settings import settings
 from data.summaries import Choices
@@ -23,6 +22,7 @@ from geo.errors import InputError, RasdError
 from geo.remarks import Remark
 from layers import hexmap
 from views import (
+    access,
     answers,
     beside,
     cards,
@@ -40,6 +40,7 @@ from views import (
     style,
     table,
 )
+from views.access import connection
 from views.method import Scene
 from views.remarks import sentence
 from views.results import Drawn, Shown
@@ -89,7 +90,7 @@ def _body(words: Words) -> None:
             st.selectbox(
                 words("filters.territory"), list(territories), key="territory", format_func=labels.__getitem__
             )
-    version = chosen.data_version
+    version = access.version(chosen)
     found = answers.choices(version, chosen.id)
     with st.sidebar:
         view = filters.draw(words, chosen.id, found)

@@ -10,10 +10,11 @@ from dataclasses import replace
 
 import streamlit as st
 
-from data.database import connection, engine
+from data.database import engine
 from data.incidents import is_current, refresh_incidents
 from data.query import ReportQuery
 from views import cards, jobs
+from views.access import connection
 from views.method import Tick
 from views.words import Words
 

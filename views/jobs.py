@@ -21,7 +21,7 @@ from typing import Any, TypeVar, cast
 import streamlit as st
 
 from geo.errors import Cancelled, InputError, RasdError
-from views import cards, notices
+from views import access, cards, notices
 from views.words import Words, number
 
 RUNNING = 2  # threads at work, in the whole server
@@ -225,8 +225,9 @@ def answer(
 
     Parameters
     ----------
-    key : what the result depends on: a name, the data version, the query, the settings.
-    work : takes ``tick``; runs in another thread, so it opens its own connection.
+    key : what the result depends on: a name, the version with the user's scope, the query, the settings.
+    work : takes ``tick``; runs in another thread, so it opens its own connection, as the
+        same user.
     title : what is being computed, in the reader's language.
     meanwhile : what the page shows until then, in the reader's language, or "".
     """
@@ -235,7 +236,7 @@ def answer(
     if key in st.session_state.get("_stopped", ()):
         _stopped(words, key, title, place)
         return None
-    job = DESK.ask(key, _reader(), work)
+    job = DESK.ask(key, _reader(), access.carried(work))
     job.over.wait(FIRST_LOOK)
     if job.state is State.DONE:
         return cast(T, job.result)

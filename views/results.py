@@ -12,9 +12,9 @@ from typing import Any
 
 import streamlit as st
 
-from data.database import connection
 from data.query import ReportQuery
 from views import jobs, methods
+from views.access import connection
 from views.method import Scene, Tick
 from views.words import Words
 

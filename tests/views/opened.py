@@ -7,6 +7,8 @@ from pathlib import Path
 import streamlit as st
 from streamlit.testing.v1 import AppTest
 
+from data import demo_users, sign_in
+from data.access import Session
 from views import jobs
 
 APP = str(Path(__file__).resolve().parent.parent.parent / "app.py")
@@ -31,6 +33,11 @@ def at(**address: str) -> AppTest:
     for key, value in address.items():
         page.query_params[key] = value
     return page.run()
+
+
+def person(login: str = demo_users.DEFAULT) -> Session:
+    """A session of a simulated user, for what runs without a page: ``with access.held(person()):``."""
+    return sign_in.by_choice(login)
 
 
 def settle(page: AppTest) -> AppTest:

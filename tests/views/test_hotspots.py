@@ -19,9 +19,9 @@ from data.query import ReportQuery
 from data.summaries import AreaRank, Headline, MonthCount
 from geo.cells import cells_of
 from tests.conftest import forget_settings
-from tests.views.opened import address, open_page, shown
+from tests.views.opened import address, open_page, person, shown
 from tests.views.sample_city import HOSTILE, City, build_city
-from views import answers, beside, cards, downloads, filters, notices
+from views import access, answers, beside, cards, downloads, filters, notices
 from views.method import Finding, History
 from views.words import Words
 
@@ -214,12 +214,13 @@ def test_what_is_left_out_is_said_with_its_reasons() -> None:
 def test_the_kinds_of_an_area_add_up_to_its_reports(city: City) -> None:
     st.cache_data.clear()
     query = ReportQuery(city.territory, municipalities=(city.municipalities[0],))
-    found = answers.kinds(1, query)
-    assert {part.key for part in found if part.key is not None} == {"A", "B"}
-    assert sum(part.count for part in found) == answers.headline(1, query).reports > 0
-    assert [part.key for part in answers.kinds(1, replace(query, groups=("B",)))] == ["B"]
-    foreign = answers.kinds(1, ReportQuery(city.second))
-    assert sum(part.count for part in foreign) == answers.headline(1, ReportQuery(city.second)).reports
+    with access.held(person()):
+        found = answers.kinds(1, query)
+        assert {part.key for part in found if part.key is not None} == {"A", "B"}
+        assert sum(part.count for part in found) == answers.headline(1, query).reports > 0
+        assert [part.key for part in answers.kinds(1, replace(query, groups=("B",)))] == ["B"]
+        foreign = answers.kinds(1, ReportQuery(city.second))
+        assert sum(part.count for part in foreign) == answers.headline(1, ReportQuery(city.second)).reports
 
 
 def test_a_very_large_download_is_left_to_the_command_line(city: City, monkeypatch) -> None:
@@ -244,7 +245,9 @@ def test_reports_without_any_place_are_offered_as_reports_alone(city: City) -> N
 
         downloads.draw(Words("en"), "town", ReportQuery(1), {}, 3)
 
-    page = AppTest.from_function(nowhere, default_timeout=60).run()
+    page = AppTest.from_function(nowhere, default_timeout=60)
+    page.session_state[access.SESSION] = person()
+    page.run()
     assert not page.exception
     assert page.selectbox(key="dl_what").options == ["Reports"]
     assert all("nan" not in option for box in page.selectbox for option in box.options)
@@ -253,7 +256,8 @@ def test_reports_without_any_place_are_offered_as_reports_alone(city: City) -> N
 @pytest.mark.parametrize("form", ["geojson", "gpkg", "csv"])
 @pytest.mark.parametrize("what", ["cells", "reports"])
 def test_every_download_can_be_made(city: City, what: str, form: str) -> None:
-    assert len(downloads.make(what, ReportQuery(city.territory), 7, form)) > 500
+    with access.held(person()):
+        assert len(downloads.make(what, ReportQuery(city.territory), 7, form)) > 500
 
 
 def counts_at(points: list[tuple[float, float]], reports: list[int]) -> CellCounts:

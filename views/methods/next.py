@@ -20,13 +20,13 @@ from data.analyses.forecasts import (
     forecast,
     kept_backtest,
 )
-from data.database import connection
 from data.query import ReportQuery
 from geo.backtest import BUDGETS
 from geo.forecast import AUTO, PLAIN
 from layers.cellmap import CellLayer, Reading, classed
 from layers.palettes import NOT_DRAWN, Mark, Shade, sequential
 from views import cards, controls, jobs
+from views.access import connection
 from views.method import Column, Finding, Method, Scene, Table, Tick, place
 from views.words import Words, number, short
 

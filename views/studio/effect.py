@@ -16,9 +16,9 @@ import streamlit as st
 
 from data.analyses.effects import Effect, effect
 from data.campaigns import Saved
-from data.database import connection
 from geo.effects import Estimate
 from views import cards, jobs, notices
+from views.access import connection
 from views.cards import esc, title
 from views.remarks import sentence
 from views.studio.setting import Setting

@@ -11,9 +11,9 @@ import functools
 import streamlit as st
 
 from data.backdrops import backdrop
-from data.database import connection
 from data.plan import CampaignPlan
-from views import cards
+from views import access, cards
+from views.access import connection
 from views.handouts import FORMS, export_plan
 from views.words import Words
 
@@ -24,6 +24,8 @@ def draw(
     words: Words, plan: CampaignPlan, title: str, campaign: int | None = None, version: int | None = None
 ) -> None:
     """One button a form, each with a line on what it is for."""
+    if not access.may("download"):
+        return
     days = bool(plan.areas) and all(area.team is not None for area in plan.areas)
     forms = [form for form in FORMS if form not in ROUNDS or (form == "gpx" and plan.areas) or days]
     with st.container(border=True, key="rasd_handout"):
@@ -32,7 +34,9 @@ def draw(
             for form in forms:
                 st.download_button(
                     words(f"handout.{form}"),
-                    functools.partial(make, plan, form, words.language, title, campaign, version),
+                    access.carried(
+                        functools.partial(make, plan, form, words.language, title, campaign, version)
+                    ),
                     file_name=name(plan, form, words.language, campaign),
                     mime=FORMS[form],
                     on_click="ignore",
@@ -51,9 +55,13 @@ def name(plan: CampaignPlan, form: str, language: str, campaign: int | None) -> 
 def make(
     plan: CampaignPlan, form: str, language: str, title: str, campaign: int | None, version: int | None
 ) -> bytes:
-    """The file's content; a work order has the roads that are loaded behind its maps."""
+    """The file's content; a work order has the roads that are loaded behind its maps.
+
+    The trail says who took it out.
+    """
     roads = None
-    if form in ("html", "zip"):
-        with connection() as conn:
+    with connection() as conn:
+        access.took_out(conn, "plan", len(plan.areas), campaign=campaign, version=version, form=form)
+        if form in ("html", "zip"):
             roads = backdrop(conn, plan)
     return export_plan(plan, form, language, title=title, campaign=campaign, version=version, roads=roads)

@@ -10,10 +10,10 @@ from __future__ import annotations
 import streamlit as st
 
 from data.analyses import hits
-from data.database import connection
 from data.plan import CampaignPlan, CampaignTerms, Proof
 from geo.hitrates import TYPES, HitRates
 from views import cards
+from views.access import connection
 from views.cards import bar, esc, note, title
 from views.words import Words, number, short
 

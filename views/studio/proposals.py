@@ -13,10 +13,10 @@ from data.analyses.axes import propose_axes
 from data.analyses.campaigns import propose
 from data.analyses.rounds import with_rounds
 from data.analyses.rules import CampaignClash
-from data.database import connection
 from data.plan import AxisTerms, CampaignPlan, Terms
 from data.query import ReportQuery
 from views import jobs
+from views.access import connection
 from views.words import Words
 
 

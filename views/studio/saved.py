@@ -15,10 +15,10 @@ import streamlit as st
 from data import campaigns
 from data.analyses.campaigns import asked_query
 from data.campaigns import CHANGEABLE, Listed, Saved
-from data.database import connection
 from data.plan import CampaignPlan
 from geo.errors import InputError, RasdError
-from views import notices, state
+from views import access, notices, state
+from views.access import connection
 from views.cards import esc, title
 from views.studio import effect, handout, mapping, proof, results, scenarios, visits
 from views.studio.setting import Setting
@@ -28,13 +28,15 @@ TABS = ("areas", "proof", "handout", "visits", "effect", "history")
 OPEN = "plan"  # key of the opened plan's id
 NEW = "new"
 MOST = 40  # plans in the list
-EVENT_HEADS = ("when", "status", "version", "note")
-VERSION_HEADS = ("when", "version", "data", "note")
+EVENT_HEADS = ("when", "who", "status", "version", "note")
+VERSION_HEADS = ("when", "who", "version", "data", "note")
 
 
 def keep(setting: Setting, plan: CampaignPlan) -> None:
     """Save the proposal under a title, as a plan of its own or as the next version of one."""
     words = setting.words
+    if not access.may("plan.save"):
+        return
     with st.container(border=True, key="rasd_save"):
         st.html(title(words("save.title")))
         with connection() as conn:
@@ -208,10 +210,11 @@ def _head(words: Words, kept: Saved) -> str:
 def _steps(setting: Setting, kept: Saved) -> None:
     """What can be done with the plan now."""
     words = setting.words
-    if kept.next_steps:
+    steps = kept.next_steps if access.may("plan.step") else ()
+    if steps:
         st.text_input(words("saved.note"), key=f"note_{kept.id}", max_chars=500, width=420)
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        for step in kept.next_steps:
+        for step in steps:
             st.button(
                 words(f"step.{step}"),
                 key=f"step_{step}",
@@ -254,11 +257,11 @@ def _history(words: Words, kept: Saved) -> None:
     with connection() as conn:
         past = campaigns.history(conn, kept.id)
     events = "".join(
-        _row([_moment(words, e.at), words(f"state.{e.status}"), number(e.version), e.note])
+        _row([_moment(words, e.at), e.actor, words(f"state.{e.status}"), number(e.version), e.note])
         for e in past.events
     )
     versions = "".join(
-        _row([_moment(words, v.made_at), number(v.version), number(v.data_version), v.note])
+        _row([_moment(words, v.made_at), v.actor, number(v.version), number(v.data_version), v.note])
         for v in past.versions
     )
     with st.container(border=True):

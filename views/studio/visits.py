@@ -14,13 +14,13 @@ from sqlalchemy import Connection
 
 from data import visits as store
 from data.campaigns import Saved
-from data.database import connection
 from data.plan import Site
 from data.territories import find
 from data.visit_form import NewVisit, record_visit
 from data.visits import HitRate
 from geo.errors import RasdError
-from views import cards, notices
+from views import access, cards, notices
+from views.access import connection
 from views.cards import esc, title
 from views.studio import drawing
 from views.studio.setting import Setting
@@ -49,6 +49,8 @@ def draw(setting: Setting, kept: Saved) -> None:
         else:
             st.html(table(words, rates))
             st.html(latest(words, told[-LATEST:][::-1], zone))
+    if not access.may("visit.add"):
+        return
     with right, st.container(border=True):
         if kept.plan.areas:
             _form(setting, kept)
