@@ -27,8 +27,12 @@ MODULES = {
     "exposure": ("exposure",),
     "routing": ("routing",),
     "campaign": ("campaign",),
+    "indicators": ("indicators", "refresh", "target"),
     "pack": ("pack",),
     "open311": ("open311", "keys"),
+    "qgis": ("qgis",),
+    "users": ("users",),
+    "audit": ("audit",),
 }
 
 
