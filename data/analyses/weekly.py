@@ -39,7 +39,7 @@ from data.pack import Chronic, Heat, Line, Measure, Spots, WeeklyPack, Where
 from data.past import past_columns
 from data.plan import Name, Said
 from data.query import AsOf, ReportQuery, territory_facts
-from geo.cells import Cells, parents, to_text
+from geo.cells import Cells, centres, to_text
 from geo.errors import InputError
 from geo.remarks import Remark
 from geo.trends import CODES
@@ -120,13 +120,14 @@ def end_of(day: dt.date, zone: str) -> dt.datetime:
 
 
 def known_now(conn: Connection, territory_id: int) -> dt.datetime:
-    """A moment before which nothing more will be recorded, UTC.
+    """This moment, once everything that was recorded up to it can be seen, UTC.
 
     Loads write under the territory's lock, so one that is writing is waited for; a step of a
-    person takes a moment, so a second is left for it.
+    person takes a moment from its writing to its end, so a second is waited.
     """
     territories.await_writers(conn, territory_id)
-    found: dt.datetime = conn.execute(text("SELECT clock_timestamp() - interval '1 second'")).scalar_one()
+    found: dt.datetime = conn.execute(text("SELECT clock_timestamp()")).scalar_one()
+    conn.execute(text("SELECT pg_sleep(1)"))
     return found.astimezone(dt.UTC)
 
 
@@ -322,31 +323,22 @@ def _heat(
         cells=len(cells),
         reports=int(counts.sum()),
         spots=spots,
-        places=_places(conn, query, names, cells[out], resolution),
+        places=_places(conn, query.territory_id, names, cells[out], counts[out]),
     )
 
 
 def _places(
-    conn: Connection, query: ReportQuery, names: dict[int, Name], cells: Cells, resolution: int
+    conn: Connection,
+    territory_id: int,
+    names: dict[int, Name],
+    cells: Cells,
+    counts: npt.NDArray[np.int64],
 ) -> tuple[Where, ...]:
-    """Municipalities of the cells: each cell counts where most of its reports lie."""
-    found, chosen = columns.select(conn, query, {"cell", "municipality"})
-    counts = found.per_run(chosen)
-    up = parents(found.runs["cell"], resolution)
-    near = np.isin(up, cells) & (found.runs["cell"] != 0)
-    pairs, which = np.unique(
-        np.column_stack([up[near], found.runs["municipality"][near].astype(np.int64)]),
-        axis=0, return_inverse=True,
-    )  # fmt: skip
-    reports = np.bincount(which.ravel(), counts[near], minlength=len(pairs)).astype(np.int64)
-    order = np.lexsort((reports, pairs[:, 0]))
-    pairs, reports = pairs[order], reports[order]
-    last = np.append(pairs[1:, 0] != pairs[:-1, 0], True) if len(pairs) else np.zeros(0, dtype=bool)
-    own = pairs[last, 1]
-    total = np.add.reduceat(reports, np.flatnonzero(np.r_[True, last[:-1]])) if len(pairs) else reports
+    """Municipalities of the cells, by the middle of each, with the reports in them."""
+    own = parts.municipality_at(conn, territory_id, *centres(cells))
     told = [
-        Where(names.get(int(area), Name()), int((own == area).sum()), int(total[own == area].sum()))
-        for area in np.unique(own)
+        Where(names.get(area, Name()), int((own == area).sum()), int(counts[own == area].sum()))
+        for area in np.unique(own).tolist()
     ]
     return tuple(sorted(told, key=lambda one: (-one.reports, -one.cells, one.name.en))[:_NAMED])
 

@@ -63,6 +63,26 @@ def area_names(conn: Connection, territory_id: int) -> dict[int, Name]:
     return {row.id: Name(row.name_ar, row.name_en) for row in rows}
 
 
+def municipality_at(
+    conn: Connection, territory_id: int, lon: npt.NDArray[np.float64], lat: npt.NDArray[np.float64]
+) -> npt.NDArray[np.int64]:
+    """``area.id`` of the current municipality at each point, (n,); 0 for none."""
+    # Served by ix_area_current.
+    rows = conn.execute(
+        text(
+            """SELECT id, ST_AsBinary(geom) AS shape FROM area
+               WHERE territory_id = :territory AND level = 'municipality' AND valid_to IS NULL ORDER BY id"""
+        ),
+        {"territory": territory_id},
+    ).all()
+    found = np.zeros(len(lon), dtype=np.int64)
+    if rows and len(lon):
+        tree = shapely.STRtree(shapely.from_wkb([bytes(row.shape) for row in rows]))
+        point, area = tree.query(shapely.points(lon, lat), predicate="intersects")
+        found[point] = np.array([row.id for row in rows])[area]
+    return found
+
+
 def municipalities_of(conn: Connection, reports: npt.NDArray[np.int64]) -> list[int]:
     """Municipality of each report by id, (n,); 0 for none."""
     # Served by pk_report.
