@@ -123,3 +123,44 @@ def trail(
         {"before": before, "login": login, "action": action, "since": since, "limit": limit},
     )
     return [Entry(r.id, r.at, r.login, r.role, r.action, r.object, r.detail) for r in rows]
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """A user as the store knows them, for the list of administrators.
+
+    Attributes
+    ----------
+    places : ``territory``, or ``territory/level/area``.
+    seen : when they last signed in; None: never, or before the trail begins.
+    """
+
+    login: str
+    name: str
+    role: str
+    places: tuple[str, ...]
+    party: str | None
+    active: bool
+    simulated: bool
+    seen: dt.datetime | None
+
+
+def people(conn: Connection) -> list[Person]:
+    """Everybody who may or might sign in, with where they may look."""
+    # Served by ix_principal_area_principal_id; the newest sign-ins by one scan of the trail.
+    rows = conn.execute(
+        text(
+            """SELECT p.login, p.name, p.role, p.active, p.simulated, y.code AS party,
+                 coalesce((SELECT array_agg(concat_ws('/', t.code, a.level, a.area) ORDER BY t.code, a.area)
+                           FROM principal_area a JOIN territory t ON t.id = a.territory_id
+                           WHERE a.principal_id = p.id), '{}') AS places,
+                 u.seen
+               FROM principal p LEFT JOIN party y ON y.id = p.party_id
+               LEFT JOIN (SELECT principal_id, max(at) AS seen FROM audit WHERE action = 'sign_in'
+                          GROUP BY principal_id) u ON u.principal_id = p.id
+               ORDER BY p.simulated, p.active DESC, p.login"""
+        )
+    )
+    return [
+        Person(r.login, r.name, r.role, tuple(r.places), r.party, r.active, r.simulated, r.seen) for r in rows
+    ]

@@ -307,6 +307,26 @@ def keep(conn: Connection, user: User) -> int | None:
     return save_principal(conn, user.login, user.name, user.role, places(conn, user), party_id=party)
 
 
+def unmatched(conn: Connection, user: User) -> list[str]:
+    """Areas of the user that no current area of the store bears the name or code of."""
+    found = []
+    for place in places(conn, user):
+        if place.level is None:
+            continue
+        # Served by ix_area_current.
+        there = conn.scalar(
+            text(
+                """SELECT EXISTS (SELECT FROM area a JOIN territory t ON t.id = a.territory_id
+                     WHERE t.code = :territory AND a.level = :level AND a.valid_to IS NULL
+                       AND :area IN (a.code, a.ministry_code, a.name_ar, a.name_en))"""
+            ),
+            {"territory": place.territory, "level": place.level, "area": place.area},
+        )
+        if not there:
+            found.append(f"{place.territory}/{place.level}/{place.area}")
+    return found
+
+
 def end(conn: Connection, login: str) -> bool:
     """Close an account in the store, with its sessions; True when there was one open."""
     # Served by uq_principal_login, ix_app_session_principal_id.

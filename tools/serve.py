@@ -24,7 +24,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from types import FrameType
 
-from data import database
+from data import database, sign_in
 from data.settings import Settings, settings
 from geo.errors import ConfigError, RasdError
 
@@ -49,6 +49,7 @@ def main(arguments: list[str] | None = None) -> int:
             os.environ["RASD_PORT"] = str(options.port)
         chosen = settings()
         if not options.no_serve:
+            sign_in.mode(chosen)  # refuses an address on which nobody would have to sign in
             require_free_port(chosen)
         with one_at_a_time(chosen.home):
             database.database_url()  # starts the cluster; held until the end of this process

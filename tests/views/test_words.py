@@ -10,16 +10,20 @@ from pathlib import Path
 
 import pytest
 
+from data import audit, photos
 from data.analyses.kinds import element_terms
 from data.analyses.works import work_costs
 from data.campaigns import STATUSES
+from data.life import Role
 from data.plan import TARGETS
 from data.vocabulary import LEVELS, Channel, Status
 from geo.hitrates import TYPES
 from geo.roads import CLASSES
 from layers import workorder
 from layers.palettes import PALETTES
+from views import audit as access_page
 from views import campaigns, compare, filters, handouts, methods, navigation, orders
+from views.filing import device, what, where
 from views.handouts import FORMS
 from views.studio import areacards, codes, drawing, proof, results, saved, visits
 from views.words import LANGUAGES, Words, catalogue, number, plural_category, short
@@ -80,7 +84,17 @@ FAMILIES = {
     "orderhead": sorted(
         {*orders.AREA_HEADS, *orders.PART_HEADS, *orders.MATERIAL_HEADS, *orders.STRETCH_HEADS}
     ),
+    "role": [*Role, "entity"],
+    "deed": list(audit.ACTIONS),
+    "trailhead": sorted({*access_page.PEOPLE_HEADS, *access_page.TRAIL_HEADS}),
     "visitby": ["all", "area", "team", "target"],
+    "placeby": list(where.WAYS),
+    "placelevel": ["municipality", "district"],
+    "pickmap": list(where.MAP_WORDS),
+    "devicefault": list(device.FAULTS),
+    "photofault": list(photos.FAULTS),
+    "grade": [f"g{grade}" for grade in what.GRADES],
+    "workunit": sorted(set(what.UNITS.values())),
 }
 NO_KEYS = ("css", "js", "py", "html")  # file names look like keys
 
