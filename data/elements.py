@@ -43,3 +43,12 @@ def alias_pairs(conn: Connection) -> list[tuple[int, str]]:
         {"version": TAXONOMY},
     )
     return [(row.element_id, row.alias) for row in rows]
+
+
+def work_units(conn: Connection) -> dict[int, str]:
+    """Element id to the unit that its work is counted in, as the taxonomy writes it."""
+    rows = conn.execute(
+        text("SELECT id, work_unit FROM element WHERE version = :version AND work_unit IS NOT NULL"),
+        {"version": TAXONOMY},
+    )
+    return {row.id: row.work_unit for row in rows}

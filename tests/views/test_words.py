@@ -23,7 +23,8 @@ from layers import workorder
 from layers.palettes import PALETTES
 from views import audit as access_page
 from views import campaigns, compare, filters, handouts, methods, navigation, orders
-from views.filing import device, what, where
+from views.filing import device, what
+from views.filing import where as spotting
 from views.handouts import FORMS
 from views.studio import areacards, codes, drawing, proof, results, saved, visits
 from views.words import LANGUAGES, Words, catalogue, number, plural_category, short
@@ -88,9 +89,9 @@ FAMILIES = {
     "deed": list(audit.ACTIONS),
     "trailhead": sorted({*access_page.PEOPLE_HEADS, *access_page.TRAIL_HEADS}),
     "visitby": ["all", "area", "team", "target"],
-    "placeby": list(where.WAYS),
+    "placeby": list(spotting.WAYS),
     "placelevel": ["municipality", "district"],
-    "pickmap": list(where.MAP_WORDS),
+    "pickmap": list(spotting.MAP_WORDS),
     "devicefault": list(device.FAULTS),
     "photofault": list(photos.FAULTS),
     "grade": [f"g{grade}" for grade in what.GRADES],
