@@ -102,8 +102,8 @@ def _review(
     )
     empty = stepform.missing(form, step)
     if empty and st.session_state.get("_bulk_pressed"):
-        names = "، " if words.rtl else ", "
-        st.html(note(words("case.missing_detail", what=names.join(words(f"detail.{n}") for n in empty))))
+        what = words("order.comma").join(words(f"detail.{name}") for name in empty)
+        st.html(note(words("case.missing_detail", what=what)))
     with st.container(horizontal=True):
         label = words("bulk.confirm", step=words(f"do.{action.name.lower()}"))
         st.button(label, key="bulk_confirm", type="primary", on_click=_act, args=(action, some, zone))

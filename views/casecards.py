@@ -20,6 +20,8 @@ from views.stepform import ORDER
 from views.urgency import limit_mark, moment, severity_mark, status_mark
 from views.words import Words, number, short
 
+#: Lines of a report's facts, in order.
+FACTS = ("opened", "closed", "limit", "place", "owner", "contractor", "quantity", "channel", "source", "rule")
 _SHOWN = tuple(name for name in ORDER if name not in ("photos", "of"))
 
 
@@ -60,20 +62,22 @@ def facts(words: Words, case: Case, now: dt.datetime, zone: ZoneInfo) -> str:
         quantity = f"{short(case.quantity)} {case.unit or ''}".strip()
     ended = case.closed if case.status in FINAL and case.closed else now
     age = words.plural("inboxcount.days_old", max((ended - case.opened).days, 0))
-    rows = [
-        ("opened", f"{moment(words, case.opened, zone, hijri=True)} ({age})"),
-        ("closed", moment(words, case.closed, zone, hijri=True) if case.closed else ""),
-        ("limit", moment(words, case.due, zone, hijri=True) if case.due else words("inbox.no_limit")),
-        ("place", place or words("map.no_area")),
-        ("owner", _party(words, case, case.agency_id, case.agency_text) or words("case.no_owner")),
-        ("contractor", _party(words, case, case.contractor_id, case.contractor_text)),
-        ("quantity", quantity),
-        ("channel", words.channel(case.channel)),
-        ("source", case.source),
-        ("rule", rule(words, case.rule) if case.agency_id else ""),
-    ]
+    values = (
+        f"{moment(words, case.opened, zone, hijri=True)} ({age})",
+        moment(words, case.closed, zone, hijri=True) if case.closed else "",
+        moment(words, case.due, zone, hijri=True) if case.due else words("inbox.no_limit"),
+        place or words("map.no_area"),
+        _party(words, case, case.agency_id, case.agency_text) or words("case.no_owner"),
+        _party(words, case, case.contractor_id, case.contractor_text),
+        quantity,
+        words.channel(case.channel),
+        case.source,
+        rule(words, case.rule) if case.agency_id else "",
+    )
     body = "".join(
-        f"<dt>{esc(words(f'case.{name}'))}</dt><dd><bdi>{esc(text)}</bdi></dd>" for name, text in rows if text
+        f"<dt>{esc(words(f'case.{name}'))}</dt><dd><bdi>{esc(text)}</bdi></dd>"
+        for name, text in zip(FACTS, values, strict=True)
+        if text
     )
     return f'<dl class="rd-dl">{body}</dl>'
 

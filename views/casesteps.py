@@ -197,8 +197,7 @@ def _told(words: Words, case: Case, offered: Sequence[Transition], found: Offer,
     elif kept.kind == "refused":
         st.html(_box(words("case.refused"), words("case.refused_text")))
     elif kept.missing:
-        comma = "، " if words.rtl else ", "
-        what = comma.join(words(f"detail.{one}") for one in kept.missing)
+        what = words("order.comma").join(words(f"detail.{one}") for one in kept.missing)
         st.html(_box(words("case.wrong"), words("case.missing_detail", what=what)))
     else:
         text = words(kept.code, reference=kept.text) if kept.code else kept.text

@@ -14,15 +14,17 @@ from data import audit, photos
 from data.analyses.kinds import element_terms
 from data.analyses.works import work_costs
 from data.campaigns import STATUSES
-from data.life import Role
+from data.inbox import Band
+from data.life import DETAILS, Action, Role
 from data.plan import TARGETS
+from data.stepping import Fate
 from data.vocabulary import LEVELS, Channel, Status
 from geo.hitrates import TYPES
 from geo.roads import CLASSES
 from layers import workorder
 from layers.palettes import PALETTES
 from views import audit as access_page
-from views import campaigns, compare, filters, handouts, methods, navigation, orders
+from views import campaigns, casecards, compare, doors, filters, handouts, methods, orders
 from views.filing import device, what
 from views.filing import where as spotting
 from views.handouts import FORMS
@@ -49,7 +51,14 @@ FAMILIES = {
     "against": list(compare.AGAINST),
     "count": list(filters.COUNTED),
     "history": ["day", "week", "month", "hot", "cold"],
-    "pages": list(navigation.CODES),
+    "pages": list(doors.SHOWN),
+    "action": [a.name.lower() for a in Action],
+    "do": [a.name.lower() for a in Action if a not in (Action.IMPORTED, Action.FILE)],
+    "detail": [name for name in DETAILS if name != "rule_id"],
+    "band": [str(band) for band in Band],
+    "fate": [str(fate) for fate in Fate if fate is not Fate.DONE],
+    "inboxcount": [f"{way}_{unit}" for way in ("late", "left") for unit in ("hours", "days")],
+    "case": list(casecards.FACTS),
     "what": [*campaigns.WHAT, *(f"{code}_about" for code in campaigns.WHAT)],
     "terms": [*codes.WHOLE, *codes.DECIMAL, "classes", "costs"],
     "termshelp": [*(set(codes.WHOLE) | set(codes.DECIMAL)) - {"teams"}, "classes", "costs"],
@@ -89,6 +98,8 @@ FAMILIES = {
     "deed": list(audit.ACTIONS),
     "trailhead": sorted({*access_page.PEOPLE_HEADS, *access_page.TRAIL_HEADS}),
     "visitby": ["all", "area", "team", "target"],
+    "pack": packdoc.TITLES_OF_PARTS,
+    "packhead": packdoc.HEADS,
     "placeby": list(spotting.WAYS),
     "placelevel": ["municipality", "district"],
     "pickmap": list(spotting.MAP_WORDS),
