@@ -22,7 +22,7 @@ from data.copying import copied_out, copy_frame
 from data.life import Action, may_follow
 from data.vocabulary import FINAL, Flag, Status
 from geo.replay import standing
-from geo.retelling import UNDATED, Told, impossible, retell
+from geo.retelling import UNDATED, Told, carried, impossible, retell
 
 Ints = NDArray[np.int64]
 
@@ -403,9 +403,17 @@ def _prepared(steps: pl.DataFrame, ids: Ints) -> pl.DataFrame:
         pl.col("at").dt.epoch("us").alias("micros"),
         pl.when(body != "").then(pl.lit("{") + body + pl.lit("}")).alias("detail"),
     )
-    frame = frame.with_columns(pl.col("micros").fill_null(UNDATED).alias("key"))
-    once = frame.unique(["report", "key", "status", "action", "detail"], keep="first", maintain_order=True)
-    return once.sort("report", maintain_order=True)
+    frame = frame.with_columns(pl.col("micros").fill_null(UNDATED).alias("key")).sort(
+        "report", maintain_order=True
+    )
+    order = pl.Series("order", carried(frame["report"].to_numpy(), frame["key"].to_numpy()))
+    frame = frame.with_columns(order).sort("report", "order", maintain_order=True)
+    # A row that stands twice is one step; the same step twice on one day, with others between, is two.
+    same = pl.all_horizontal(
+        pl.col(name).eq_missing(pl.col(name).shift())
+        for name in ("report", "key", "status", "action", "detail")
+    )
+    return frame.filter(~same | (pl.int_range(pl.len()) == 0))
 
 
 def _json(name: str) -> pl.Expr:
@@ -445,7 +453,9 @@ def _matched(known: pl.DataFrame, new: pl.DataFrame) -> tuple[Ints, NDArray[np.b
     loose = ["report", "key", "where"]
     bare = (pl.col("action") == 0) & (pl.col("said") == "")
     same = np.full(new.height, -1, dtype=np.int64)
-    first = fresh.join(old.unique(exact, keep="last", maintain_order=True), on=exact)
+    # The second of two equal steps of one moment is the second of those that are known.
+    time = pl.int_range(pl.len()).over(exact).alias("time")
+    first = fresh.with_columns(time).join(old.with_columns(time), on=[*exact, "time"])
     same[first["row"].to_numpy()] = first["old"].to_numpy()
     rest = fresh.filter(pl.Series(same < 0) & fresh.select(bare).to_series())
     second = rest.join(old.unique(loose, keep="last", maintain_order=True), on=loose)

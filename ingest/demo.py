@@ -22,7 +22,8 @@ from sqlalchemy import Engine
 from geo.simulated_scene import EMERGING, Scene
 from geo.simulation import prepare, simulate
 from ingest.demo_areas import LEVELS, NOTE, write_areas
-from ingest.demo_files import NOTICE, Tally, write_portal
+from ingest.demo_files import NOTICE, Tally, opened, write_portal
+from ingest.demo_histories import HistorySheet, write_histories
 from ingest.demo_population import LABEL, write_population
 from ingest.demo_roads import LABEL as ROADS_LABEL
 from ingest.demo_roads import write_roads
@@ -30,6 +31,7 @@ from ingest.demo_world import DemoWorld, demo_plan, demo_world
 
 TERRITORY = "demo-eastern-province"
 TERRITORY_NAMES = ("المنطقة الشرقية (محاكاة)", "Eastern Province (simulated)")
+SOURCE = "portal"  # of the profile that reads the sheet
 SEED = 940
 REPORTS = 100_000
 MONTHS = 24
@@ -44,6 +46,7 @@ class DemoFiles:
 
     folder: Path
     reports: list[Path]
+    histories: Path
     areas: Path
     population: Path
     roads: Path
@@ -56,6 +59,7 @@ class DemoFiles:
         return {
             "folder": str(self.folder),
             "reports": [str(path) for path in self.reports],
+            "histories": str(self.histories),
             "areas": str(self.areas),
             "population": str(self.population),
             "roads": str(self.roads),
@@ -79,6 +83,8 @@ class DemoResult:
     areas: dict[str, int]
     population: float
     road_km: float
+    steps: int
+    impossible: int
     batches: list[int]
     seconds: float
     truth: dict[str, Any]
@@ -112,7 +118,7 @@ def write_files(
     format: str = "csv",
     progress: Progress | None = None,
 ) -> DemoFiles:
-    """Write ``simulated_reports.*``, areas, population, roads and ``truth.json`` into `folder`.
+    """Write ``simulated_reports.*``, ``simulated_histories.*``, areas, population, roads and ``truth.json`` into `folder`.
 
     Parameters
     ----------
@@ -127,16 +133,25 @@ def write_files(
     began = time.monotonic()
     folder = Path(folder)
     demo, scene = demo_scene(reports, seed, months, end)
-    paths, tally = write_portal(
-        folder / "simulated_reports", simulate(scene, CHUNK), demo, format, progress, total=reports
-    )
+    folder.mkdir(parents=True, exist_ok=True)
+    packing = "csv" if format == "xlsx" else format  # a workbook is too small for so many steps
+    histories, sheet = folder / f"simulated_histories.{packing}", HistorySheet(demo, seed)
+    with opened(histories, packing) as file:
+        chunks = write_histories(file, sheet, simulate(scene, CHUNK))
+        paths, tally = write_portal(
+            folder / "simulated_reports", chunks, demo, format, progress, total=reports
+        )
     areas = write_areas(folder / "demo_areas.gpkg", demo)
     population = write_population(folder / "simulated_population.csv", demo)
     roads = write_roads(folder / "simulated_roads.gpkg", demo)
     truth = folder / "truth.json"
-    text = json.dumps(truth_of(demo, scene, tally), ensure_ascii=False, indent=1)
+    text = json.dumps(
+        truth_of(demo, scene, tally) | {"histories": sheet.truth()}, ensure_ascii=False, indent=1
+    )
     truth.write_text(text + "\n", encoding="utf-8")
-    return DemoFiles(folder, paths, areas, population, roads, truth, tally.rows, time.monotonic() - began)
+    return DemoFiles(
+        folder, paths, histories, areas, population, roads, truth, tally.rows, time.monotonic() - began
+    )
 
 
 def load_demo(
@@ -156,11 +171,12 @@ def load_demo(
     when the load ends. Loading the same demo again changes nothing.
     """
     # Only a load needs the pipeline: writing files works without a store.
-    from data import territories
+    from data import routing, territories
     from data.incidents import refresh_incidents
     from ingest.areas import ingest_areas
     from ingest.demo_campaign import save_past_campaign
     from ingest.exposure import ingest_exposure
+    from ingest.histories import ingest_histories
     from ingest.pipeline import ingest_reports
     from ingest.roads import ingest_roads
 
@@ -206,14 +222,19 @@ def load_demo(
         totals = dict.fromkeys(("read", "accepted", "updated", "unchanged", "quarantined", "located"), 0)
         batches: list[int] = []
         for i, path in enumerate(files.reports):
-            low, high = (0.2 + 0.7 * k / len(files.reports) for k in (i, i + 1))
+            low, high = (0.2 + 0.5 * k / len(files.reports) for k in (i, i + 1))
             batch = ingest_reports(engine, path, territory=TERRITORY, progress=part(low, high))
             for name in totals:
                 totals[name] += getattr(batch, name)
             if batch.batch is not None:
                 batches.append(batch.batch)
-        with engine.connect() as conn:
+        histories = ingest_histories(engine, files.histories, source=SOURCE, territory=TERRITORY)
+        if histories.batch is not None:
+            batches.append(histories.batch)
+        with engine.begin() as conn:
             place = territories.find(conn, TERRITORY)
+            if place is not None:
+                routing.load_defaults(conn, place.id)
         # A demo shows everything at once; a user's own load leaves this to the first question.
         share = part(0.9, 1.0)
         if place is not None:
@@ -228,6 +249,8 @@ def load_demo(
         areas=areas,
         population=round(people.inside),
         road_km=round(roads.km),
+        steps=histories.accepted,
+        impossible=histories.flags.get("impossible_sequence", 0),
         batches=batches,
         seconds=time.monotonic() - began,
         truth=truth,
@@ -275,6 +298,7 @@ def truth_of(demo: DemoWorld, scene: Scene, tally: Tally) -> dict[str, Any]:
         "chronic_spots": chronic,
         "emerging_spot": emerging[0] | {"begins": str(plan.end - 120)} if emerging else None,
         "campaign": campaign,
+        "misrouted": tally.misrouted,
         "dirt": dict(tally.dirt),
         "statuses": dict(tally.statuses),
         "channels": dict(tally.channels),

@@ -28,6 +28,7 @@ from data.reference import read
 from geo.errors import InputError
 from geo.simulated_life import STATUSES
 from geo.simulated_scene import CHANNELS, DIRT_NAMES, EMERGING, Reports
+from ingest.demo_owners import DemoOwners
 from ingest.demo_world import DemoWorld
 
 PROFILE = Path(__file__).parent / "profiles" / "portal_ar.yaml"
@@ -55,6 +56,7 @@ class Tally:
     statuses: Counter[str] = field(default_factory=Counter)
     channels: Counter[str] = field(default_factory=Counter)
     elements: Counter[str] = field(default_factory=Counter)
+    misrouted: dict[str, Any] = field(default_factory=dict)
 
     def add(self, reports: Reports, codes: list[str]) -> None:
         """Count one chunk."""
@@ -98,7 +100,7 @@ class PortalSheet:
         self.unit = _column([_word(words, "unit", unit) if unit else "" for unit in units])
         self.group = _column([row["group_ar"] for row in demo.elements])
         self.element = _column([row["element_ar"] for row in demo.elements])
-        self.agency = _column([_word(words, "responsible", row["responsible"]) for row in demo.elements])
+        self.owners = DemoOwners(demo, words)
         self.misspelt = _misspellings(demo)
         self.amana = _column([demo.amana[m] for m in places.municipality])
         self.municipality = _column([demo.world.municipalities[m] for m in places.municipality])
@@ -109,20 +111,27 @@ class PortalSheet:
         self.contractors = _column([f"مقاول تجريبي {n}" for n in range(1, 41)])
         self.inspectors = _column([f"مراقب تجريبي {n}" for n in range(1, 61)])
 
+    def contractor_of(self, reports: Reports) -> np.ndarray:
+        """Which contractor works on each report, (n,); counted from 0."""
+        return np.asarray((self.home[reports.place] * 5 + reports.element % 5) % len(self.contractors))
+
+    def references(self, number: np.ndarray) -> pl.Series:
+        """The sheet's key of reports by their number, (n,)."""
+        return self.prefix + pl.Series(number).cast(pl.String).str.zfill(8)
+
     def frame(self, reports: Reports) -> pl.DataFrame:
         """The chunk as 28 text columns; a null is an empty cell."""
         n = len(reports)
-        number = pl.Series(reports.number)
         channel, element, place = reports.channel, reports.element, reports.place
         in_field = pl.Series(np.isin(channel, (CHANNELS.index("inspector"),)))
         person = pl.Series(np.isin(channel, (CHANNELS.index("citizen"), CHANNELS.index("call_centre"))))
-        contractor = (self.home[place] * 5 + element % 5) % 40
+        contractor = self.contractor_of(reports)
         has_contractor = pl.Series(~np.isnat(reports.assigned))
         quantity = pl.Series(reports.quantity).fill_nan(None)
-        reference, crm = (number.cast(pl.String).str.zfill(8) for _ in range(2))
+        reference = self.references(reports.number)
         values: dict[str, pl.Series] = {
-            "رقم البلاغ المجمع": self.prefix + reference,
-            "رقم البلاغ لدى Crm": "CRM-" + self.prefix + crm,
+            "رقم البلاغ المجمع": reference,
+            "رقم البلاغ لدى Crm": "CRM-" + reference,
             "الأمانة": self.amana.gather(place),
             "البلدية": self.municipality.gather(place),
             "الحي": self.district.gather(place),
@@ -143,7 +152,7 @@ class PortalSheet:
             "وحدة القياس": _only(self.unit.gather(element), quantity.is_not_null()),
             "وصف البلاغ": self.text.gather(element),
             "العنوان": self.streets.gather((reports.pick * 1e6).astype(np.int64) % 99),
-            "الجهة المسؤولة": self.agency.gather(element),
+            "الجهة المسؤولة": self.owners.column(reports),
             "المقاول": _only(self.contractors.gather(contractor), has_contractor),
             "اسم المراقب": _only(
                 self.inspectors.gather((reports.pick * 1e4).astype(np.int64) % 60), in_field
@@ -232,15 +241,17 @@ def write_portal(
     def frames() -> Iterator[pl.DataFrame]:
         for chunk in chunks:
             tally.add(chunk, demo.habits.codes)
+            sheet.owners.count(chunk)
             yield sheet.frame(chunk)
             if progress:
                 progress(min(tally.rows / total, 1.0) if total else 0.0, tally.rows)
+        tally.misrouted = sheet.owners.truth(demo)
 
     path.parent.mkdir(parents=True, exist_ok=True)
     if format == "xlsx":
         return _write_xlsx(path, frames(), sheet.header), tally
     out = path.with_name(f"{path.name}.{format}")
-    with _opened(out, format) as file:
+    with opened(out, format) as file:
         for i, frame in enumerate(frames()):
             # Handing polars a buffer keeps one copy of a chunk in memory, whatever the compression.
             buffer = io.BytesIO()
@@ -250,7 +261,8 @@ def write_portal(
 
 
 @contextlib.contextmanager
-def _opened(path: Path, format: str) -> Iterator[BinaryIO]:
+def opened(path: Path, format: str) -> Iterator[BinaryIO]:
+    """A file to write into, compressed as the format says."""
     with path.open("wb") as raw:
         if format == "csv.gz":
             # No name and no time inside: the same reports give the same bytes.
@@ -327,6 +339,29 @@ def _only(values: pl.Series, where: pl.Series) -> pl.Series:
 def _stamp(times: np.ndarray) -> pl.Series:
     """Times in the portal's own format; the ISO writer is several times faster than a pattern."""
     return pl.Series(times.astype("datetime64[ms]")).dt.to_string(LAYOUTS[0])
+
+
+@dataclass(frozen=True)
+class Stamps:
+    """How the dates of a report are written: as its row of the sheet has them, faults and all.
+
+    ``dirt`` and ``pick`` : (n,) of the report that each date belongs to.
+    """
+
+    dirt: np.ndarray
+    pick: np.ndarray
+
+    def texts(self, times: np.ndarray) -> pl.Series:
+        """Dates as texts, (n,)."""
+        clean = _stamp(times)
+        faults = [
+            DIRT_NAMES.index(name) for name in ("hijri_date", "arabic_indic_digits", "other_date_format")
+        ]
+        rows = np.flatnonzero(np.isin(self.dirt, faults))
+        if not len(rows):
+            return clean
+        spoilt = [_spoilt_date(times[r], DIRT_NAMES[self.dirt[r]], float(self.pick[r])) for r in rows]
+        return clean.scatter(rows, pl.Series(spoilt, dtype=pl.String))
 
 
 def _text(time: np.datetime64, layout: str) -> str | None:

@@ -17,7 +17,7 @@ import pytest
 import yaml
 from sqlalchemy import text
 
-from data import campaigns
+from data import campaigns, events
 from data.reference import read
 from geo.errors import InputError
 from geo.simulated_scene import DIRT_NAMES
@@ -273,6 +273,19 @@ def test_the_demo_loads_through_the_ordinary_ingest_and_again_changes_nothing(st
     assert unclassified <= dirt["misspelt_class"]
     # The portal uses this taxonomy: a misspelt word is recognised or kept for review, never foreign.
     assert unknown == []
+    # Histories end where the sheet says, and every past moment can be told.
+    told = first.truth["histories"]  # a closing without any work before it is in the sheet already
+    assert first.steps == told["rows"] - told["steps"]["closed"] > 20_000
+    assert first.impossible == told["impossible_sequences"]
+    with store.engine.connect() as conn:
+        assert events.check(conn) == []
+        moved = conn.execute(
+            text(
+                """SELECT count(*) FROM report r JOIN report_event e ON e.report_id = r.id AND e.seq = 1
+                   WHERE (r.status, r.status_at) IS DISTINCT FROM (e.status, e.at)"""
+            )
+        )
+        assert moved.scalar_one() == 0
     # The planted campaign is there as one that was carried out.
     with store.engine.connect() as conn:
         [past] = campaigns.listed(conn)
@@ -280,7 +293,7 @@ def test_the_demo_loads_through_the_ordinary_ingest_and_again_changes_nothing(st
     assert (past.status, past.simulated) == ("done", True) and "(simulated)" in past.title
     assert past.visits >= 60 and 0 < past.found < past.visits
     again = demo.load_demo(store.engine, reports=4_000, end=END)
-    assert (again.accepted, again.updated) == (0, 0)
+    assert (again.accepted, again.updated, again.steps) == (0, 0, 0)
     with store.engine.connect() as conn:
         assert conn.execute(text("SELECT data_version FROM territory")).scalar_one() == version
         assert len(campaigns.listed(conn)) == 1
