@@ -55,6 +55,7 @@ def upgrade(engine: Engine, revision: str = "head") -> None:
             if current(conn) != head() or revision != "head":
                 if current(conn) is not None:
                     rights.withdraw(conn)
+                    _withdraw_layers(conn)
                 command.upgrade(_config(conn), revision)
                 conn.commit()
             if revision == "head":
@@ -72,6 +73,7 @@ def downgrade(engine: Engine, revision: str = "base") -> None:
     """Undo migrations down to ``revision``. Data in tables that go is lost."""
     with engine.connect() as conn:
         rights.withdraw(conn)
+        _withdraw_layers(conn)
         command.downgrade(_config(conn), revision)
         conn.commit()
 
@@ -97,3 +99,14 @@ def _refuse_newer(conn: Connection) -> None:
             f"The store was made by a newer Rasd (schema {found}); this version knows up to {head()}. "
             "Update the checkout, or point RASD_HOME or DATABASE_URL at another store."
         )
+
+
+def _withdraw_layers(conn: Connection) -> None:
+    """Take the layers of QGIS away, which hold on to what they show (``data/qgis.py`` makes them)."""
+    conn.exec_driver_sql(
+        """DO $$ DECLARE v record; BEGIN
+             FOR v IN SELECT viewname FROM pg_views WHERE schemaname = 'qgis' LOOP
+               EXECUTE format('DROP VIEW IF EXISTS qgis.%%I CASCADE', v.viewname);
+             END LOOP; END $$""",
+        (),
+    )

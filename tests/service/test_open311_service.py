@@ -30,10 +30,9 @@ from ingest.open311_http import Fetcher, Manners
 from service.app import ROOT, Rules, create_app
 from service.doors import Limiter, open_doors
 from service.questions import query
+from tests.small_town import fill
 
 NOW = dt.datetime.now(dt.UTC).replace(microsecond=0)
-WEST = "SRID=4326;MULTIPOLYGON(((50 26,50.2 26,50.2 26.2,50 26.2,50 26)))"
-WHOLE = "SRID=4326;MULTIPOLYGON(((50 26,50.4 26,50.4 26.2,50 26.2,50 26)))"
 OLD = 100  # the oldest report, in days
 
 
@@ -64,33 +63,10 @@ class Service:
         return [row["service_request_id"] for row in self.ask(path)[1]]
 
 
-def _fill(conn: Any) -> None:
-    """A territory of one municipality, and reports of all kinds in it."""
-    statements = """INSERT INTO territory (code, name_ar, name_en, study_area) VALUES ('town', 'بلدة', 'Town', :whole);
-               INSERT INTO area_set (territory_id, level, file_name, file_digest, read, accepted, repaired,
-                 overlap_km2, gap_km2) SELECT id, 'municipality', 'x', 'x', 1, 1, 0, 0, 0 FROM territory;
-               INSERT INTO area (area_set_id, territory_id, level, code, name_ar, name_en, area_km2, geom)
-                 SELECT s.id, s.territory_id, 'municipality', 'w', 'بلدية الغرب', 'West & Sons', 400, :west
-                 FROM area_set s;
-               INSERT INTO source (territory_id, code, title) SELECT id, 'file', 'File' FROM territory;
-               INSERT INTO batch (territory_id, source_id, profile, file_name, file_digest, started_at)
-                 SELECT s.territory_id, s.id, 'x', 'x', 'x', now() FROM source s;
-               INSERT INTO report (territory_id, source_id, batch_id, line, reference, content, opened_at, status,
-                 status_at, channel, precision, flags, element_id, municipality_id, agency, geom)
-               SELECT b.territory_id, b.source_id, b.id, n, 'ref-' || n, n, :now - make_interval(days => n * 10),
-                 (ARRAY[1, 7, 13])[1 + n % 3], CASE WHEN n % 3 = 1 THEN :now END, 1, 2,
-                 CASE WHEN n = 4 THEN 4 ELSE 0 END,
-                 CASE WHEN n <> 3 THEN (SELECT min(id) FROM element WHERE code = 'R04') END, a.id, E'Water\x07 <co>',
-                 ST_SetSRID(ST_MakePoint(50.05, 26.05), 4326)
-               FROM batch b, area a, generate_series(1, 10) n"""
-    for statement in statements.split(";"):
-        conn.execute(text(statement), {"west": WEST, "whole": WHOLE, "now": NOW})
-
-
 @pytest.fixture(scope="module")
 def service(module_store: Any) -> Iterator[Service]:
     with module_store.engine.begin() as conn:
-        _fill(conn)
+        fill(conn, NOW)
         key = keys.add(conn, "city-app", [Place("town", "municipality", "w")])
     doors = open_doors(("town",))
     server = uvicorn.Server(
