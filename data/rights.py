@@ -30,6 +30,8 @@ _READERS = tuple(role for role in Role if role is not R.CONTRACTOR)
 
 # Rows of a policy. {t} is the table.
 OPEN = "true"
+# A role alone can be taken without a session; together with its token it cannot.
+SIGNED_IN = "(SELECT rasd_principal_id()) IS NOT NULL"
 SOME = "territory_id = ANY ((SELECT rasd_some_territories())::smallint[])"
 WHOLE = "territory_id = ANY ((SELECT rasd_whole_territories())::smallint[])"
 _PLACE = (
@@ -183,9 +185,9 @@ RIGHTS: dict[str, Right] = {
         update=(*_PLANNERS, R.INSPECTOR),
     ),
     # The trail: administrators read it; it is written by rasd_audit() only
-    "audit": Right(OPEN, select=(R.ADMINISTRATOR,)),
-    "principal": Right(OPEN, select=(R.ADMINISTRATOR,)),
-    "principal_area": Right(OPEN, select=(R.ADMINISTRATOR,)),
+    "audit": Right(SIGNED_IN, select=(R.ADMINISTRATOR,)),
+    "principal": Right(SIGNED_IN, select=(R.ADMINISTRATOR,)),
+    "principal_area": Right(SIGNED_IN, select=(R.ADMINISTRATOR,)),
 }  # fmt: skip
 
 #: Closed to the app altogether: only the owner reads and writes them.

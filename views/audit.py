@@ -50,15 +50,15 @@ def page() -> None:
 
 
 def _body(words: Words) -> None:
-    action = state.one("act", "", ("", *audit.ACTIONS))
-    login = state.text("who")
-    before = state.whole("older", 0, 0, 10**11)
-    state.finish()
     with connection() as conn:
         people = audit.people(conn)
+        action = state.one("act", "", ("", *audit.ACTIONS))
+        login = state.one("who", "", ("", *(person.login for person in people)))
+        before = state.whole("older", 0, 0, 10**11)
         found = audit.trail(
             conn, limit=LINES + 1, before=before or None, login=login or None, action=action or None
         )
+    state.finish()
     st.html(f'<div class="rd-head"><h1>{esc(words("trail.page"))}</h1></div>')
     with st.container(border=True):
         st.html(cards.title(words("trail.people")) + people_table(words, people))
@@ -81,13 +81,15 @@ def _body(words: Words) -> None:
 
 
 def _filters(words: Words, people: list[Person]) -> None:
-    kinds = {"": words("trail.all")} | {code: words(f"deed.{code}") for code in audit.ACTIONS}
+    kinds: dict[str, str] = {"": words("trail.all")} | {code: words(f"deed.{code}") for code in audit.ACTIONS}
     logins = {"": words("trail.all")} | {person.login: person.login for person in people}
     with st.container(horizontal=True):
         st.selectbox(
             words("trail.filter"), list(kinds), key="act", format_func=kinds.__getitem__, on_change=_newest
         )
-        st.selectbox(words("trail.login"), list(logins), key="who", format_func=logins.get, on_change=_newest)
+        st.selectbox(
+            words("trail.login"), list(logins), key="who", format_func=logins.__getitem__, on_change=_newest
+        )
 
 
 def _newest() -> None:

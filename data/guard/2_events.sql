@@ -4,7 +4,7 @@
 -- or wrong (data/actions.py turns them into errors).
 
 CREATE OR REPLACE FUNCTION rasd_event() RETURNS trigger
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
 DECLARE
   who principal%ROWTYPE;
   r record;
@@ -22,7 +22,8 @@ BEGIN
   END IF;
   SELECT id, territory_id, status, agency_id, contractor_id, duplicate_of,
     element_id, severity, quantity, rule_id, due_at INTO r
-  FROM report WHERE id = NEW.report_id FOR UPDATE;
+  -- What is closed to the user does not exist for them: no error tells its state.
+  FROM report WHERE id = NEW.report_id AND {REPORT} FOR UPDATE;
   IF r.id IS NULL THEN
     RAISE EXCEPTION 'there is no such report' USING ERRCODE = 'RS403';
   END IF;
@@ -82,7 +83,7 @@ END $$;
 -- What a step replaces on the report, kept with it under "before", so that a past moment can
 -- be told although the report itself holds only the present (data/past.py); {} for nothing.
 CREATE OR REPLACE FUNCTION rasd_replaced(d jsonb, r jsonb) RETURNS jsonb
-LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, public AS $$
+LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, public, pg_temp AS $$
   SELECT CASE WHEN count(*) = 0 THEN '{}' ELSE jsonb_build_object('before', jsonb_object_agg(k, r->k)) END
   FROM unnest(ARRAY['element_id', 'severity', 'quantity', 'agency_id', 'contractor_id', 'rule_id', 'due_at']) k
   WHERE d ? k OR (k = 'rule_id' AND d ? 'agency_id')
@@ -92,7 +93,7 @@ $$;
 CREATE OR REPLACE FUNCTION rasd_detail_fault(
   d jsonb, needs text[], offers text[], territory smallint, report bigint
 ) RETURNS text
-LANGUAGE plpgsql STABLE SET search_path = pg_catalog, public AS $$
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, public, pg_temp AS $$
 DECLARE
   key text;
   root record;
@@ -173,7 +174,7 @@ CREATE TRIGGER rasd_event BEFORE INSERT ON report_event
 -- contractor and a viewer learn the roles, not the names. {REPORT} is the policy's condition.
 CREATE OR REPLACE FUNCTION rasd_actors(report bigint)
 RETURNS TABLE (id integer, name text, role text)
-LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, public AS $$
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
   SELECT DISTINCT p.id,
     CASE WHEN current_setting('role') IN ('rasd_contractor', 'rasd_viewer') THEN '' ELSE p.name END, p.role
   FROM report_event e JOIN principal p ON p.id = e.actor_id

@@ -6,7 +6,7 @@
 -- in geo/locate.py. The number is drawn under a lock of the row that holds it, so a filing
 -- that is undone leaves no gap.
 CREATE OR REPLACE FUNCTION rasd_filed() RETURNS trigger
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
 DECLARE
   a record;
   ground geometry;
@@ -64,14 +64,14 @@ CREATE TRIGGER rasd_filed BEFORE INSERT ON report
 
 -- Whether a report filed at this point would be open to the user, before it is filed.
 CREATE OR REPLACE FUNCTION rasd_may_file(territory smallint, areas integer[]) RETURNS boolean
-LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, public AS $$
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
   SELECT $1 = ANY (rasd_territories()) OR $2 && rasd_areas()
 $$;
 
 -- Both reports of a pair are locked in one order, so that two people who call them duplicates
 -- of each other at once make no circle: the second waits, and is then refused.
 CREATE OR REPLACE FUNCTION rasd_lock_pair(report bigint, other jsonb) RETURNS void
-LANGUAGE plpgsql SET search_path = pg_catalog, public AS $$
+LANGUAGE plpgsql SET search_path = pg_catalog, public, pg_temp AS $$
 BEGIN
   IF jsonb_typeof($2) = 'number' AND $2::text ~ '^[0-9]{1,18}$' THEN
     PERFORM FROM report r WHERE r.id IN ($1, $2::text::bigint) ORDER BY r.id FOR UPDATE;
@@ -81,7 +81,7 @@ END $$;
 -- A report becomes a duplicate of another: its own duplicates point to the same root, so that
 -- there is never a chain, and its followers go along. Who follows both keeps both.
 CREATE OR REPLACE FUNCTION rasd_link_duplicate(report bigint, root bigint) RETURNS void
-LANGUAGE sql SET search_path = pg_catalog, public AS $$
+LANGUAGE sql SET search_path = pg_catalog, public, pg_temp AS $$
   UPDATE report SET duplicate_of = $2 WHERE duplicate_of = $1;
   WITH moved AS (
     INSERT INTO report_follower (report_id, principal_id, first_report_id, since)
@@ -93,7 +93,7 @@ $$;
 -- A reopened report stands by itself again: what was said to repeat it, directly or through
 -- another, points to it again, and who followed any of them follows it again.
 CREATE OR REPLACE FUNCTION rasd_unlink_duplicate(report bigint, root bigint) RETURNS void
-LANGUAGE plpgsql SET search_path = pg_catalog, public AS $$
+LANGUAGE plpgsql SET search_path = pg_catalog, public, pg_temp AS $$
 DECLARE
   own bigint[];
 BEGIN
@@ -117,7 +117,7 @@ END $$;
 
 -- Photos that the user has stored in the last 24 hours, wherever their reports are now.
 CREATE OR REPLACE FUNCTION rasd_photos_today() RETURNS bigint
-LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, public AS $$
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
   SELECT count(*) FROM photo
   WHERE principal_id = rasd_principal_id() AND stored_at > now() - interval '24 hours'
 $$;

@@ -3,14 +3,14 @@
 
 -- Whether any file with a sender's column was ever taken in. The key itself stays closed.
 CREATE OR REPLACE FUNCTION rasd_has_reporters() RETURNS boolean
-LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, public AS $$
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
   SELECT EXISTS (SELECT FROM public.store_note WHERE key = 'reporter_secret')
 $$;
 
 -- Visits were written: screens look anew. They touch neither reports nor incidents, so the
 -- incidents and the packed columns of the version before serve the new one too.
 CREATE OR REPLACE FUNCTION rasd_visited(territory integer) RETURNS bigint
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
 DECLARE
   version bigint;
 BEGIN
@@ -25,7 +25,7 @@ END $$;
 
 -- Who wrote a row of a campaign, or a visit: who is signed in, whatever the client says.
 CREATE OR REPLACE FUNCTION rasd_actor() RETURNS trigger
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
 BEGIN
   NEW.actor_id := rasd_principal_id();
   RETURN NEW;
@@ -41,7 +41,7 @@ CREATE TRIGGER rasd_actor BEFORE INSERT OR UPDATE ON visit FOR EACH ROW EXECUTE 
 -- Names of who took a campaign through its course, for those to whom the campaign is open.
 CREATE OR REPLACE FUNCTION rasd_campaign_actors(campaign integer)
 RETURNS TABLE (id integer, name text, role text)
-LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, public AS $$
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
   SELECT DISTINCT p.id, p.name, p.role FROM public.principal p
   JOIN (SELECT actor_id FROM public.campaign_event WHERE campaign_id = $1
         UNION SELECT actor_id FROM public.campaign_version WHERE campaign_id = $1) a ON a.actor_id = p.id
@@ -52,7 +52,7 @@ $$;
 -- One line of the trail a statement, with at most 20 of the rows it touched. A load by a
 -- command is one line too. Sessions, tries and the trail itself are not watched.
 CREATE OR REPLACE FUNCTION rasd_trail() RETURNS trigger
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
 DECLARE
   who principal%ROWTYPE;
   n bigint;
