@@ -12,10 +12,28 @@ from data.plan import Name
 from data.workbooks import BookSheet, Value, book
 from geo.cells import centres, from_text
 from views.orders import TITLES
-from views.packdoc import heading, span
+from views.packdoc import PLACE_HEADS, heading, span
 from views.packmaps import CLASSES
 from views.remarks import sentence
 from views.words import Words
+
+LATE_HEADS = ("reference", "what", "where", "status", "opened", "due", "late", "lat", "lon")
+CHRONIC_HEADS = (
+    "what", "where", "incidents", "returns", "suspect", "gap", "last_closed", "last_opened",
+    "state", "lat", "lon",
+)  # fmt: skip
+CELL_HEADS = ("cell", "class", "lat", "lon")
+CAMPAIGN_HEADS = (
+    "campaign", "class", "state", "start", "end", "visits", "found", "treated", "expected", "observed",
+    "without",
+)  # fmt: skip
+COURSE_HEADS = ("campaign", "start", "end", "observed", "without", "after")
+REMARK_HEADS = ("part", "caution", "said")
+#: Sheets, by the code of their title.
+SHEETS = (
+    "about", "municipalities", "elements", "overdue_places", "overdue", "chronic", "hot", "emerging",
+    "campaigns", "course", "remarks",
+)  # fmt: skip
 
 
 def pack_book(pack: WeeklyPack, words: Words) -> bytes:
@@ -46,16 +64,16 @@ class _Book:
     def about(self) -> BookSheet:
         words, pack = self.words, self.pack
         rows: list[tuple[Value, ...]] = [
-            (words("pack.territory"), self._name(pack.name)),
-            (words("pack.period"), span(pack, words)),
-            (words("pack.as_of"), pack.as_of.isoformat(timespec="seconds")),
-            (words("pack.known_at"), pack.known_at.isoformat(timespec="seconds")),
-            (words("pack.digest"), pack.digest()),
+            (words("weekly.territory"), self._name(pack.name)),
+            (words("weekly.period"), span(pack, words)),
+            (words("weekly.as_of"), pack.as_of.isoformat(timespec="seconds")),
+            (words("weekly.known_at"), pack.known_at.isoformat(timespec="seconds")),
+            (words("weekly.digest"), pack.digest()),
         ]
         if pack.simulated:
-            rows.append((words("pack.beware"), words("pack.simulated")))
+            rows.append((words("weekly.beware"), words("weekly.simulated")))
         rows += [(words(f"packhead.{one.code}"), one.value) for one in pack.total.measures]
-        return BookSheet(words("pack.sheet_about"), (), tuple(rows))
+        return BookSheet(words("weekly.sheet_about"), (), tuple(rows))
 
     def counts(self, sheet: str, lines: tuple[Line, ...], what: str) -> BookSheet:
         words, total = self.words, self.pack.total
@@ -68,10 +86,10 @@ class _Book:
             if measure.code in targeted:
                 heads.append(words("packhead.target", name=name))
                 kinds.append(measure.kind)
-        empty = words("pack.nobody" if what == "name" else "pack.no_element")
+        empty = words("weekly.nobody" if what == "name" else "weekly.no_element")
         rows: list[tuple[Value, ...]] = []
         for line in (total, *lines):
-            first = words("pack.all") if line is total else self._name(line.name) if line.key else empty
+            first = words("weekly.all") if line is total else self._name(line.name) if line.key else empty
             row: list[Value] = [first]
             for measure in total.measures:
                 found = line.measure(measure.code)
@@ -79,11 +97,11 @@ class _Book:
                 if measure.code in targeted:
                     row.append(None if found is None else found.target)
             rows.append(tuple(row))
-        return BookSheet(words(f"pack.sheet_{sheet}"), tuple(heads), tuple(rows), tuple(kinds))
+        return BookSheet(words(f"weekly.sheet_{sheet}"), tuple(heads), tuple(rows), tuple(kinds))
 
     def late_places(self) -> BookSheet:
         rows = tuple((self._place(one.name), one.reports, one.oldest) for one in self.pack.overdue.places)
-        return self._sheet("overdue_places", ("name", "reports", "oldest"), rows)
+        return self._sheet("overdue_places", PLACE_HEADS, rows)
 
     def late(self) -> BookSheet:
         rows = tuple(
@@ -93,23 +111,18 @@ class _Book:
             )
             for one in self.pack.overdue.oldest
         )  # fmt: skip
-        heads = ("reference", "what", "where", "status", "opened", "due", "late", "lat", "lon")
-        return self._sheet("overdue", heads, rows)
+        return self._sheet("overdue", LATE_HEADS, rows)
 
     def chronic(self) -> BookSheet:
         rows = tuple(
             (
                 self._name(one.name), self._place(one.municipality), one.incidents, one.returns, one.suspicious,
                 one.gap, one.last_closed, one.last_opened,
-                self.words("pack.yes_open" if one.open else "pack.no_open"), one.lat, one.lon,
+                self.words("weekly.yes_open" if one.open else "weekly.no_open"), one.lat, one.lon,
             )
             for one in self.pack.chronic
         )  # fmt: skip
-        heads = (
-            "what", "where", "incidents", "returns", "suspect", "gap", "last_closed", "last_opened",
-            "state", "lat", "lon",
-        )  # fmt: skip
-        return self._sheet("chronic", heads, rows, ("", "", "", "", "", "days"))
+        return self._sheet("chronic", CHRONIC_HEADS, rows, ("", "", "", "", "", "days"))
 
     def cells(self, code: str, heat: Heat) -> BookSheet:
         cells = [cell for spots in heat.spots for cell in spots.cells]
@@ -117,25 +130,23 @@ class _Book:
         lon, lat = centres(from_text(cells))
         places = zip(cells, classes, lat.round(6).tolist(), lon.round(6).tolist(), strict=True)
         rows: tuple[tuple[Value, ...], ...] = tuple(places)
-        return self._sheet(code, ("cell", "class", "lat", "lon"), rows)
+        return self._sheet(code, CELL_HEADS, rows)
 
     def campaigns(self) -> BookSheet:
         words = self.words
         rows = tuple(
             (
                 one.title, words(TITLES[one.kind]),
-                words("pack.campaign_runs" if one.status == "running" else "pack.campaign_done"),
+                words("weekly.campaign_runs" if one.status == "running" else "weekly.campaign_done"),
                 one.start, one.end, one.visits, one.found, one.treated, one.expected,
                 None if one.change is None else one.change.observed,
                 None if one.change is None else one.change.expected,
             )
             for one in self.pack.campaigns
         )  # fmt: skip
-        heads = (
-            "campaign", "class", "state", "start", "end", "visits", "found", "treated", "expected", "observed",
-            "without",
-        )  # fmt: skip
-        return self._sheet("campaigns", heads, rows, ("", "", "", "", "", "", "", "", "days", "", "days"))
+        return self._sheet(
+            "campaigns", CAMPAIGN_HEADS, rows, ("", "", "", "", "", "", "", "", "days", "", "days")
+        )
 
     def course(self) -> BookSheet:
         rows = tuple(
@@ -143,8 +154,7 @@ class _Book:
             for one in self.pack.campaigns
             for step in one.course
         )
-        heads = ("campaign", "start", "end", "observed", "without", "after")
-        return self._sheet("course", heads, rows, ("", "", "", "", "days"))
+        return self._sheet("course", COURSE_HEADS, rows, ("", "", "", "", "days"))
 
     def remarks(self) -> BookSheet:
         rows = tuple(
@@ -152,7 +162,7 @@ class _Book:
             for part, said in self.pack.said
             for one in said
         )
-        return self._sheet("remarks", ("part", "caution", "said"), rows)
+        return self._sheet("remarks", REMARK_HEADS, rows)
 
     # ---- small things ----
 
@@ -165,10 +175,10 @@ class _Book:
     ) -> BookSheet:
         words = self.words
         named = tuple(words(f"packhead.{head}") for head in heads)
-        return BookSheet(words(f"pack.sheet_{sheet}"), named, rows, kinds)
+        return BookSheet(words(f"weekly.sheet_{sheet}"), named, rows, kinds)
 
     def _name(self, name: Name) -> str:
         return self.words.pick(name.ar, name.en) if name.ar or name.en else ""
 
     def _place(self, name: Name) -> str:
-        return self._name(name) or self.words("pack.nobody")
+        return self._name(name) or self.words("weekly.nobody")

@@ -30,12 +30,22 @@ FIRST = (
 )  # fmt: skip
 #: Part of the remarks → its name.
 PARTS = {
-    "recording": "pack.recording",
-    "counts": "pack.counts",
-    "chronic": "pack.chronic",
-    "hot": "pack.hot",
-    "emerging": "pack.emerging",
+    "recording": "weekly.recording",
+    "counts": "weekly.counts",
+    "chronic": "weekly.chronic",
+    "hot": "weekly.hot",
+    "emerging": "weekly.emerging",
 }
+REPEATED_HEADS = ("number", "element", "received", "share", "recurrence")
+PLACE_HEADS = ("name", "reports", "oldest")
+LATE_HEADS = ("reference", "what", "where", "status", "opened", "due", "late")
+CHRONIC_HEADS = (
+    "what", "where", "incidents", "returns", "suspect", "gap", "last_closed", "last_opened", "state",
+)  # fmt: skip
+WHERE_HEADS = ("number", "name", "cells", "reports")
+CAMPAIGN_HEADS = ("campaign", "dates", "visits", "found", "treated", "expected", "effect")
+#: Keys of the words of parts, put together with a code.
+TITLED = ("counts_municipality", "counts_element", "hot", "hot_none", "emerging", "emerging_none")
 _REPEATED = 10
 _PLACES = 12  # municipalities of what is late; all of them are in the workbook
 _MINUS = "\u2212"
@@ -50,13 +60,13 @@ def pack_sheet(pack: WeeklyPack, words: Words, pictures: Pictures | None = None)
 
 def heading(pack: WeeklyPack, words: Words) -> str:
     """What the pack is called."""
-    return words("pack.title_week" if pack.days == 7 else "pack.title")
+    return words("weekly.title_week" if pack.days == 7 else "weekly.title")
 
 
 def span(pack: WeeklyPack, words: Words, *, hijri: bool = True) -> str:
     """Territory and period."""
     return words(
-        "pack.of",
+        "weekly.of",
         name=words.pick(pack.name.ar, pack.name.en),
         first=words.date(pack.first, hijri=hijri),
         last=words.date(pack.last, hijri=hijri),
@@ -66,15 +76,15 @@ def span(pack: WeeklyPack, words: Words, *, hijri: bool = True) -> str:
 def shown(words: Words, measure: Measure | None, value: float | None = None) -> str:
     """A measure's value (or another one of its kind) as it is written."""
     if measure is None:
-        return words("pack.none")
+        return words("weekly.none")
     found = measure.value if value is None else value
     if found is None:
         waits = measure.kind == "days" and measure.base > 0
-        return words("pack.not_yet" if waits else "pack.none")
+        return words("weekly.not_yet" if waits else "weekly.none")
     if measure.kind == "share":
-        return words("pack.share", n=number(100 * found))
+        return words("weekly.share", n=number(100 * found))
     if measure.kind == "days":
-        return words("pack.days", n=number(found, 1))
+        return words("weekly.days", n=number(found, 1))
     return number(found) if measure.kind == "count" else short(found)
 
 
@@ -84,20 +94,20 @@ def change(words: Words, measure: Measure) -> str:
         return ""
     by = measure.value - measure.before
     if measure.kind == "share":
-        text = words("pack.change_share", n=_signed(100 * by, 0))
-        return words("pack.same") if round(100 * by) == 0 else text
+        text = words("weekly.change_share", n=_signed(100 * by, 0))
+        return words("weekly.same") if round(100 * by) == 0 else text
     if measure.kind == "count":
-        return words("pack.same") if round(by) == 0 else _signed(by, 0)
+        return words("weekly.same") if round(by) == 0 else _signed(by, 0)
     if measure.kind == "days":
-        return words("pack.same") if round(by, 1) == 0 else words("pack.days", n=_signed(by, 1))
-    return words("pack.before", n=short(measure.before))
+        return words("weekly.same") if round(by, 1) == 0 else words("weekly.days", n=_signed(by, 1))
+    return words("weekly.before", n=short(measure.before))
 
 
 def target(words: Words, measure: Measure) -> str:
     """The target; empty without one."""
     if measure.target is None:
         return ""
-    key = "pack.target_high" if measure.better > 0 else "pack.target_low"
+    key = "weekly.target_high" if measure.better > 0 else "weekly.target_low"
     return words(key, n=shown(words, measure, measure.target))
 
 
@@ -128,16 +138,16 @@ class _Doc:
         lines = [
             span(pack, words),
             words(
-                "pack.moment",
+                "weekly.moment",
                 day=words.date(pack.last, hijri=False),
                 known=words.date(known.date(), hijri=False),
                 time=f"{known:%H:%M}",
             ),
         ]
         if pack.newest is not None:
-            lines.append(words("pack.newest", day=words.date(pack.newest, hijri=False)))
-        notices = [words("pack.simulated")] if pack.simulated else []
-        notices += [words("pack.illustrative")] if pack.illustrative else []
+            lines.append(words("weekly.newest", day=words.date(pack.newest, hijri=False)))
+        notices = [words("weekly.simulated")] if pack.simulated else []
+        notices += [words("weekly.illustrative")] if pack.illustrative else []
         parts = [
             self.repeated(),
             self.counts("counts_municipality", pack.municipalities, "name"),
@@ -158,12 +168,12 @@ class _Doc:
             facts=self.facts(),
             parts=tuple(part for part in parts if part is not None),
             foot=words(
-                "pack.foot",
+                "weekly.foot",
                 first=pack.first.isoformat(),
                 last=pack.last.isoformat(),
                 digest=pack.digest()[:12],
             ),
-            gone=words("pack.gone"),
+            gone=words("weekly.gone"),
         )
 
     def facts(self) -> tuple[Fact, ...]:
@@ -175,7 +185,7 @@ class _Doc:
                 continue
             notes = [change(words, measure), target(words, measure)]
             if measure.met is not None:
-                notes.append(words("pack.met" if measure.met else "pack.missed"))
+                notes.append(words("weekly.met" if measure.met else "weekly.missed"))
             told = " · ".join(filter(None, notes))
             found.append(Fact(words(f"packhead.{code}"), shown(words, measure), told))
         return tuple(found)
@@ -186,7 +196,7 @@ class _Doc:
         words, total = self.words, self.pack.total
         codes = [code for code in COUNTED if total.measure(code) is not None]
         ordered = sorted(lines, key=lambda one: (-one.value("received"), -one.value("backlog"), one.key))
-        empty = words("pack.nobody" if what == "name" else "pack.no_element")
+        empty = words("weekly.nobody" if what == "name" else "weekly.no_element")
         rows = tuple(
             (Cell(self._name(line.name) if line.key else empty), *self._measures(line, codes))
             for line in ordered
@@ -196,12 +206,12 @@ class _Doc:
         for code in codes:
             measure = total.measure(code)
             note = "" if measure is None else target(words, measure)
-            heads.append(Cell(words(f"packhead.{code}"), words("pack.vpi_unit") if code == "vpi" else note))
+            heads.append(Cell(words(f"packhead.{code}"), words("weekly.vpi_unit") if code == "vpi" else note))
         return Part(
-            title=words(f"pack.{title}"),
-            note=words("pack.counts_note", days=number(self.pack.days)),
+            title=words(f"weekly.{title}"),
+            note=words("weekly.counts_note", days=number(self.pack.days)),
             boards=(
-                Board("", "", tuple(heads), rows, (Cell(words("pack.all")), *self._measures(total, codes))),
+                Board("", "", tuple(heads), rows, (Cell(words("weekly.all")), *self._measures(total, codes))),
             ),
             fresh=True,
         )
@@ -211,13 +221,13 @@ class _Doc:
         for code in codes:
             measure, whole = line.measure(code), self.pack.total.measure(code)
             if measure is None:
-                found.append(Cell(words("pack.none")))
+                found.append(Cell(words("weekly.none")))
                 continue
             notes = [change(words, measure)]
             if whole is not None and measure.target not in (None, whole.target):
                 notes.append(target(words, measure))
             if measure.met is not None:
-                notes.append(words("pack.met" if measure.met else "pack.missed"))
+                notes.append(words("weekly.met" if measure.met else "weekly.missed"))
             found.append(Cell(shown(words, measure), " · ".join(filter(None, notes)), _mark(measure)))
         return tuple(found)
 
@@ -228,13 +238,13 @@ class _Doc:
         heads = []
         for low, end in zip(AGE_BANDS, ends, strict=True):
             if end is None:
-                heads.append(Cell(words("pack.age_last", n=number(low))))
+                heads.append(Cell(words("weekly.age_last", n=number(low))))
             elif low == 0:
-                heads.append(Cell(words("pack.age_first", n=number(end - 1))))
+                heads.append(Cell(words("weekly.age_first", n=number(end - 1))))
             else:
-                heads.append(Cell(words("pack.age_band", low=number(low), high=number(end - 1))))
+                heads.append(Cell(words("weekly.age_band", low=number(low), high=number(end - 1))))
         row = tuple(Cell(number(count)) for count in self.pack.ages)
-        return Board(words("pack.ages"), "", tuple(heads), (row,) if row else (), names=0)
+        return Board(words("weekly.ages"), "", tuple(heads), (row,) if row else (), names=0)
 
     def repeated(self) -> Part:
         words, whole = self.words, max(self.pack.total.value("received"), 1.0)
@@ -245,17 +255,16 @@ class _Doc:
             rows.append(
                 (
                     Cell(number(turn)),
-                    Cell(self._name(line.name) if line.key else words("pack.no_element")),
+                    Cell(self._name(line.name) if line.key else words("weekly.no_element")),
                     Cell(shown(words, received), "" if received is None else change(words, received)),
-                    Cell(words("pack.share", n=number(100 * line.value("received") / whole, 1))),
+                    Cell(words("weekly.share", n=number(100 * line.value("received") / whole, 1))),
                     Cell(shown(words, recurring)),
                 )
             )
-        heads = ("number", "element", "received", "share", "recurrence")
         return Part(
-            title=words("pack.repeated"),
-            note=words("pack.repeated_note"),
-            boards=(Board("", "", self._heads(heads), tuple(rows), names=2), self.age_board()),
+            title=words("weekly.repeated"),
+            note=words("weekly.repeated_note"),
+            boards=(Board("", "", self._heads(REPEATED_HEADS), tuple(rows), names=2), self.age_board()),
         )
 
     # ---- late and chronic ----
@@ -263,7 +272,7 @@ class _Doc:
     def overdue(self) -> Part:
         words, late = self.words, self.pack.overdue
         if not late.reports:
-            return Part(words("pack.overdue"), words("pack.overdue_none"))
+            return Part(words("weekly.overdue"), words("weekly.overdue_none"))
         places = tuple(
             (Cell(self._place(one.name)), Cell(number(one.reports)), Cell(number(one.oldest)))
             for one in late.places[:_PLACES]
@@ -271,7 +280,7 @@ class _Doc:
         oldest = tuple(
             (
                 Cell(one.reference),
-                Cell(self._name(one.element) or words("pack.no_element")),
+                Cell(self._name(one.element) or words("weekly.no_element")),
                 Cell(self._place(one.municipality), self._point(one.lon, one.lat)),
                 Cell(words.status(one.status)),
                 Cell(self._day(one.opened)),
@@ -281,19 +290,19 @@ class _Doc:
             for one in late.oldest
         )
         return Part(
-            title=words("pack.overdue"),
+            title=words("weekly.overdue"),
             note=words(
-                "pack.overdue_note",
+                "weekly.overdue_note",
                 late=number(late.reports),
                 open=number(late.open),
                 limited=number(late.limited),
             ),
             boards=(
-                Board(words("pack.overdue_places"), "", self._heads(("name", "reports", "oldest")), places),
+                Board(words("weekly.overdue_places"), "", self._heads(PLACE_HEADS), places),
                 Board(
-                    words("pack.overdue_oldest"),
+                    words("weekly.overdue_oldest"),
                     "",
-                    self._heads(("reference", "what", "where", "status", "opened", "due", "late")),
+                    self._heads(LATE_HEADS),
                     oldest,
                     names=4,
                 ),
@@ -304,7 +313,7 @@ class _Doc:
     def chronic(self) -> Part:
         words = self.words
         if not self.pack.chronic:
-            return Part(words("pack.chronic"), words("pack.chronic_none"))
+            return Part(words("weekly.chronic"), words("weekly.chronic_none"))
         rows = tuple(
             (
                 Cell(self._name(one.name)),
@@ -312,40 +321,29 @@ class _Doc:
                 Cell(number(one.incidents)),
                 Cell(number(one.returns)),
                 Cell(number(one.suspicious)),
-                Cell(words("pack.none") if one.gap is None else words("pack.days", n=number(one.gap))),
+                Cell(words("weekly.none") if one.gap is None else words("weekly.days", n=number(one.gap))),
                 Cell(self._day(one.last_closed)),
-                Cell(self._day(one.last_opened), words("pack.returned") if one.returned else ""),
-                Cell(words("pack.yes_open" if one.open else "pack.no_open")),
+                Cell(self._day(one.last_opened), words("weekly.returned") if one.returned else ""),
+                Cell(words("weekly.yes_open" if one.open else "weekly.no_open")),
             )
             for one in self.pack.chronic
         )
-        heads = (
-            "what",
-            "where",
-            "incidents",
-            "returns",
-            "suspect",
-            "gap",
-            "last_closed",
-            "last_opened",
-            "state",
-        )
         return Part(
-            title=words("pack.chronic"),
-            note=words("pack.chronic_note", n=number(self.pack.chronic_spots)),
-            boards=(Board("", "", self._heads(heads), rows, names=2),),
+            title=words("weekly.chronic"),
+            note=words("weekly.chronic_note", n=number(self.pack.chronic_spots)),
+            boards=(Board("", "", self._heads(CHRONIC_HEADS), rows, names=2),),
         )
 
     # ---- hot and emerging ----
 
     def heat(self, code: str, heat: Heat) -> Part:
         words = self.words
-        title = words(f"pack.{code}")
+        title = words(f"weekly.{code}")
         if not heat.spots:
-            return Part(title, words(f"pack.{code}_none"))
-        note = "pack.hot_note"
+            return Part(title, words(f"weekly.{code}_none"))
+        note = "weekly.hot_note"
         if heat.step:
-            note = "pack.emerging_note_month" if heat.step == "month" else "pack.emerging_note_week"
+            note = "weekly.emerging_note_month" if heat.step == "month" else "weekly.emerging_note_week"
         rows = tuple(
             (
                 Cell(number(turn)),
@@ -361,9 +359,9 @@ class _Doc:
             sheets=maps(words, self.pack, heat, title),
             boards=(
                 Board(
-                    words("pack.places"),
+                    words("weekly.places"),
                     "",
-                    self._heads(("number", "name", "cells", "reports")),
+                    self._heads(WHERE_HEADS),
                     rows,
                     names=2,
                 ),
@@ -376,29 +374,28 @@ class _Doc:
     def campaigns(self) -> Part:
         words, ran = self.words, self.pack.campaigns
         if not ran:
-            return Part(words("pack.campaigns"), words("pack.campaigns_none"))
+            return Part(words("weekly.campaigns"), words("weekly.campaigns_none"))
         rows = tuple(
             (
                 Cell(one.title, words(TITLES[one.kind])),
                 Cell(
                     words("order.from_to", first=self._day(one.start), last=self._day(one.end)),
-                    words("pack.campaign_runs" if one.status == "running" else "pack.campaign_done"),
+                    words("weekly.campaign_runs" if one.status == "running" else "weekly.campaign_done"),
                 ),
                 Cell(number(one.visits), f"+{number(one.new_visits)}" if one.new_visits else ""),
                 Cell(number(one.found)),
                 Cell(number(one.treated)),
-                Cell(number(one.expected) if one.expected else words("pack.none")),
+                Cell(number(one.expected) if one.expected else words("weekly.none")),
                 Cell(*effect_of(words, one)),
             )
             for one in ran
         )
-        heads = ("campaign", "dates", "visits", "found", "treated", "expected", "effect")
         said = [(sentence(words, remark_of(item)), item.caution) for one in ran for item in one.said]
         return Part(
-            title=words("pack.campaigns"),
-            note=words("pack.campaigns_note"),
+            title=words("weekly.campaigns"),
+            note=words("weekly.campaigns_note"),
             sheets=tuple(self._course(one) for one in ran if len(one.course) > 1),
-            boards=(Board("", "", self._heads(heads), rows, names=2),),
+            boards=(Board("", "", self._heads(CAMPAIGN_HEADS), rows, names=2),),
             remarks=tuple(dict.fromkeys(said)),
             fresh=any(len(one.course) > 1 for one in ran),
         )
@@ -407,7 +404,7 @@ class _Doc:
         words = self.words
         points = [Point(step.start, step.observed, step.expected) for step in one.course]
         days = (one.course[0].end - one.course[0].start).days + 1
-        caption = words("pack.course", title=f"\u2068{one.title}\u2069", days=number(days))
+        caption = words("weekly.course", title=f"\u2068{one.title}\u2069", days=number(days))
         return Sheet(course(points, (one.start, one.end), width=186.0, height=52.0, title=caption), caption)
 
     def photos(self) -> Part | None:
@@ -419,18 +416,20 @@ class _Doc:
             return Photo(self.pictures(report_id, digest), caption)
 
         return Part(
-            title=words("pack.photos"),
-            note=words("pack.photos_note"),
+            title=words("weekly.photos"),
+            note=words("weekly.photos_note"),
             photos=tuple(
                 PhotoPair(
                     words(
-                        "pack.photo_of",
+                        "weekly.photo_of",
                         reference=f"\u2068{one.reference}\u2069",
                         element=self._name(one.element),
                         place=self._place(one.municipality),
                     ),
-                    photo(one.report_id, one.before, words("pack.photo_before", day=self._date(one.opened))),
-                    photo(one.report_id, one.after, words("pack.photo_after", day=self._date(one.closed))),
+                    photo(
+                        one.report_id, one.before, words("weekly.photo_before", day=self._date(one.opened))
+                    ),
+                    photo(one.report_id, one.after, words("weekly.photo_after", day=self._date(one.closed))),
                 )
                 for one in self.pack.pairs
             ),
@@ -446,10 +445,10 @@ class _Doc:
                 if text not in told[item.caution]:
                     told[item.caution].append(text)
         return [
-            Part(words("pack.beware"), remarks=tuple((text, True) for text in told[True]), fresh=True),
+            Part(words("weekly.beware"), remarks=tuple((text, True) for text in told[True]), fresh=True),
             Part(
-                words("pack.decided"),
-                words("pack.decided_note"),
+                words("weekly.decided"),
+                words("weekly.decided_note"),
                 remarks=tuple((text, False) for text in told[False]),
             ),
         ]
@@ -463,7 +462,7 @@ class _Doc:
         return self.words.pick(name.ar, name.en) if name.ar or name.en else ""
 
     def _place(self, name: Name) -> str:
-        return self._name(name) or self.words("pack.nobody")
+        return self._name(name) or self.words("weekly.nobody")
 
     def _date(self, day: dt.date) -> str:
         return self.words.date(day, hijri=False)
@@ -478,14 +477,14 @@ class _Doc:
 def effect_of(words: Words, one: CampaignResult) -> tuple[str, str]:
     """What a campaign changed, and from which numbers."""
     if one.status == "running":
-        return words("pack.effect_later"), ""
+        return words("weekly.effect_later"), ""
     found = one.change
     if found is None or found.ratio is None:
-        return words("pack.effect_untold"), ""
+        return words("weekly.effect_untold"), ""
     signed = _percent(found.ratio)
     if found.low is not None and found.high is not None:
-        signed = words("pack.effect_range", n=signed, low=_percent(found.low), high=_percent(found.high))
-    counts = words("pack.effect", observed=number(found.observed), expected=number(found.expected, 1))
+        signed = words("weekly.effect_range", n=signed, low=_percent(found.low), high=_percent(found.high))
+    counts = words("weekly.effect", observed=number(found.observed), expected=number(found.expected, 1))
     return signed, counts
 
 

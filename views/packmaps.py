@@ -51,7 +51,7 @@ def maps(words: Words, pack: WeeklyPack, heat: Heat, title: str) -> tuple[Sheet,
         Key(
             CLASSES[spots.code][0],
             words(
-                "pack.key",
+                "weekly.key",
                 words=words(CLASSES[spots.code][1]),
                 cells=number(len(spots.cells)),
                 reports=number(spots.reports),
@@ -62,19 +62,19 @@ def maps(words: Words, pack: WeeklyPack, heat: Heat, title: str) -> tuple[Sheet,
     outlines = tuple((shape, "") for shape, _ in shapes)
     marks = _numbers(points, shapes, heat)
     whole = Picture(outlines, marks, fit="fills", fills=fills)
-    made = [Sheet(_drawn(words, whole, _WIDTH, _HEIGHT, title), words("pack.map_all"), keys)]
+    made = [Sheet(_drawn(words, whole, _WIDTH, _HEIGHT, title), words("weekly.map_all"), keys)]
     for middle in _middles(points):
         near = _within(points, middle)
         place = _holding(middle, shapes)
-        caption = words("pack.map_near_of", place=words.pick(place.ar, place.en)) if place else None
+        caption = words("weekly.map_near_of", place=words.pick(place.ar, place.en)) if place else None
         picture = Picture(
             outlines,
             _numbers(points[near], shapes, heat),
             fit="fills",
             fills=tuple(fill for fill, keep in zip(fills, near, strict=True) if keep),
         )
-        svg = _drawn(words, picture, _NEAR_WIDTH, _NEAR_HEIGHT, caption or words("pack.map_near"))
-        made.append(Sheet(svg, caption or words("pack.map_near"), half=True))
+        svg = _drawn(words, picture, _NEAR_WIDTH, _NEAR_HEIGHT, caption or words("weekly.map_near"))
+        made.append(Sheet(svg, caption or words("weekly.map_near"), half=True))
     return tuple(made)
 
 

@@ -73,14 +73,14 @@ def _body(words: Words) -> None:
         return
     st.html(
         cards.head(
-            words, words.pick(chosen.name_ar, chosen.name_en), words("pack.page_about"), "pack.page_title"
+            words, words.pick(chosen.name_ar, chosen.name_en), words("weekly.page_about"), "weekly.page_title"
         )
     )
     if chosen.simulated:
         st.html(notices.simulated(words, illustrative=False))
     if not access.principal().whole(chosen.code):
         state.finish()
-        st.html(cards.note(words("pack.no_right")))
+        st.html(cards.note(words("weekly.no_right")))
         return
     button(words, chosen, span.last)
     state.finish()
@@ -97,16 +97,16 @@ def button(words: Words, territory: Territory, newest: dt.date) -> None:
     usual = latest_week(newest)[1]
     low = usual - dt.timedelta(days=366 * _BACK)
     with st.container(border=True, key="rasd_pack"):
-        st.html(cards.title(words("pack.page_title")) + cards.note(words("pack.page_note")))
+        st.html(cards.title(words("weekly.page_title")) + cards.note(words("weekly.page_note")))
         last = state.day("pack_to", usual, low, max(usual, newest))
         with st.container(horizontal=True, vertical_alignment="bottom"):
             st.date_input(
-                words("pack.last_day"),
+                words("weekly.last_day"),
                 key="pack_to",
                 min_value=low,
                 max_value=max(usual, newest),
                 format="YYYY-MM-DD",
-                help=words("pack.last_day_help"),
+                help=words("weekly.last_day_help"),
                 width=220,
             )
             with connection() as conn:
@@ -127,13 +127,13 @@ def _press(words: Words, territory: Territory, last: dt.date, kept: packs.Kept |
     """The button that makes the pack, for those who may keep one."""
     if not access.may("pack.save"):
         if kept is None:
-            st.html(cards.note(words("pack.can_read")))
+            st.html(cards.note(words("weekly.can_read")))
         return
     st.button(
-        words("pack.make" if kept is None else "pack.anew"),
+        words("weekly.make" if kept is None else "weekly.anew"),
         key="pack_make",
         type="primary" if kept is None else "secondary",
-        help=None if kept is None else words("pack.anew_help"),
+        help=None if kept is None else words("weekly.anew_help"),
         on_click=_ask,
         args=(territory.code, last),
     )
@@ -155,7 +155,7 @@ def _made(words: Words, territory: Territory, last: dt.date) -> packs.Kept | Non
             return packs.keep(conn, weekly_pack(conn, PackTerms(territory.id, _first(last), last), tick=tick))
 
     key = ("pack", territory.code, last, press)
-    return jobs.answer(words, key, work, words("pack.making"))
+    return jobs.answer(words, key, work, words("weekly.making"))
 
 
 def _kept(words: Words, territory: Territory, kept: packs.Kept) -> None:
@@ -173,10 +173,11 @@ def _kept(words: Words, territory: Territory, kept: packs.Kept) -> None:
             )
     day = kept.made_at.astimezone(ZoneInfo(territory.timezone)).date()
     st.html(
-        f'<div class="rd-kpis">{"".join(figures)}</div>' + cards.note(words("pack.kept", day=words.date(day)))
+        f'<div class="rd-kpis">{"".join(figures)}</div>'
+        + cards.note(words("weekly.kept", day=words.date(day)))
     )
     with st.container(horizontal=True):
-        for form, label in (("html", "pack.print"), ("xlsx", "pack.book")):
+        for form, label in (("html", "weekly.print"), ("xlsx", "weekly.book")):
             st.download_button(
                 words(label),
                 access.carried(functools.partial(make, kept.id, form, words.language)),
@@ -204,7 +205,7 @@ def _list(words: Words, territory: Territory) -> None:
     if not found:
         return
     with st.container(border=True, key="rasd_pack_list"):
-        st.html(cards.title(words("pack.list")))
+        st.html(cards.title(words("weekly.list")))
         for last in dict.fromkeys(one.last for one in found if (one.last - one.first).days + 1 == DAYS):
             first = words.date(_first(last), hijri=False)
             st.button(
