@@ -63,9 +63,10 @@ def _body(words: Words) -> None:
         state.finish()
         st.html(notices.empty_territory(words))
         return
+    top = st.container()
     month, by = _asked(words, span.first, span.last)
     query = asked.question(chosen.id, month, by, span.first)
-    with st.container():
+    with top:
         period = f"{words.month(month)} · {words('dimension.' + by)}"
         st.html(cards.head(words, words.pick(chosen.name_ar, chosen.name_en), period, "gauge.page"))
         if chosen.simulated:
@@ -154,7 +155,7 @@ def _map(
     words: Words, version: int, territory: str, result: IndicatorResult, code: Indicator, way: str
 ) -> None:
     """A click on an area opens the reports behind its number."""
-    area = choropleth.draw(words, version, territory, result, code, way, "ember")
+    area = choropleth.draw(words, version, territory, result, code, way, choropleth.palette(code))
     if area is None or area == st.session_state.get("_gauge_area"):
         return
     st.session_state["_gauge_area"] = area

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import datetime as dt
+import re
 from dataclasses import replace
+from typing import Any
 
 import geopandas as gpd
 import numpy as np
 import pytest
 import shapely
+from streamlit.testing.v1 import AppTest
+from streamlit.util import calc_hash
 
 from data.analyses.indicators import (
     Change,
@@ -21,6 +25,8 @@ from data.analyses.indicators import (
     Reading,
     Row,
 )
+from tests.views.opened import APP, address, forget, shown
+from tests.views.sample_city import HOSTILE, City, build_city
 from views.gauge import behind, choropleth, ranking, telling
 from views.gauge.behind import Chosen
 from views.words import Words
@@ -126,3 +132,45 @@ def test_rows_inside_the_funnel_share_a_place_and_names_are_shown_as_text() -> N
     page = ranking.table(Words("en"), answer, Indicator.ON_TIME)
     assert page.index("town &lt;2&gt;") < page.index("town &lt;1&gt;")
     assert page.count("<i>2</i>") == 2 and "<1>" not in page
+
+
+# ---- the page, on a small city ----
+
+
+@pytest.fixture(scope="module")
+def city(module_store: Any) -> City:
+    return build_city(module_store.engine)
+
+
+def opened(**values: str) -> AppTest:
+    """The page at an address, in a process that remembers nothing."""
+    forget()
+    page = AppTest.from_file(APP, default_timeout=120)
+    for key, value in values.items():
+        page.query_params[key] = value
+    page._page_hash = calc_hash("indicators")
+    return page.run()
+
+
+@pytest.mark.parametrize("by", ["municipality", "contractor", "month"])
+def test_the_page_opens_for_a_comparison(city: City, by: str) -> None:
+    text = shown(opened(lang="ar" if by == "month" else "en", by=by, month="2025-06"))
+    assert "rd-gauge" in text and "stException" not in text
+    assert HOSTILE not in text
+
+
+def test_a_number_opens_as_many_reports_as_it_says(city: City) -> None:
+    page = opened(lang="en", month="2025-06", behind="received.count..whole")
+    text = shown(page)
+    figure = re.search(r"Received</span><b><bdi>([\d,]+)</bdi>", text)
+    assert figure is not None and int(figure[1].replace(",", "")) > 0
+    assert f"{figure[1]} reports" in [caption.value for caption in page.caption]
+    assert len(page.selectbox(key="behind_one").options) == min(20, int(figure[1].replace(",", "")))
+
+
+def test_a_chosen_number_stands_in_the_address_and_closes_again(city: City) -> None:
+    page = opened(lang="en", month="2025-06")
+    page.button(key="behind_backlog.count..whole").click().run()
+    assert address(page)["behind"] == "backlog.count..whole"
+    page.button(key="behind_close").click().run()
+    assert "behind" not in address(page)

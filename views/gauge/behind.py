@@ -15,7 +15,7 @@ import streamlit as st
 
 from data import frames
 from data.analyses.indicators import AGE_BANDS, WHOLE, Indicator, IndicatorQuery, IndicatorResult, Part, Row
-from views import access, cards, state
+from views import access, cards, links, state
 from views.gauge import asked, telling
 from views.words import Words, number
 
@@ -87,6 +87,7 @@ def draw(words: Words, version: int, query: IndicatorQuery, result: IndicatorRes
         if len(newest):
             found = asked.lines(version, query.territory_id, tuple(int(i) for i in newest))
             st.html(cards.report_list(words, found.lines))
+            _open(words, [line.reference for line in found.lines])
         with st.container(horizontal=True, vertical_alignment="center"):
             if pages > 1:
                 st.button(
@@ -119,6 +120,14 @@ def draw(words: Words, version: int, query: IndicatorQuery, result: IndicatorRes
                     key="behind_get",
                 )
             st.button(words("gauge.behind_close"), key="behind_close", on_click=choose, args=(None,))
+
+
+def _open(words: Words, references: list[str]) -> None:
+    """One of the listed reports, whole."""
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        chosen = st.selectbox(words("gauge.behind_one"), references, key="behind_one", width=230)
+        if st.button(words("gauge.behind_open"), key="behind_open"):
+            links.go("case", report=str(chosen))
 
 
 def _turn(step: int) -> None:

@@ -67,14 +67,14 @@ def funnel(words: Words, result: IndicatorResult, indicator: Indicator) -> None:
             color=alt.Color(
                 "side:N",
                 scale=alt.Scale(domain=list(names.values()), range=[WARM, COOL, QUIET]),
-                legend=alt.Legend(title=None, orient="top", labelLimit=260),
+                legend=alt.Legend(title=None, orient="top", labelLimit=260, columns=2),
             ),
             shape=alt.Shape(
                 "side:N",
                 scale=alt.Scale(
                     domain=list(names.values()), range=["triangle-up", "triangle-down", "circle"]
                 ),
-                legend=alt.Legend(title=None, orient="top", labelLimit=260),
+                legend=alt.Legend(title=None, orient="top", labelLimit=260, columns=2),
             ),
             tooltip=[
                 alt.Tooltip("name:N", title=words(f"dimension.{result.query.by}")),

@@ -41,7 +41,14 @@ DIFFERENT = {
     "no_value": NEUTRAL,
 }
 WAYS = ("value", "chance")
+#: Colours by which way is better, so that dark green is not taken for a warning.
+PALETTES = {1: "palm", -1: "ember", 0: "gulf"}
 LEVELS = {Dimension.MUNICIPALITY: "municipality", Dimension.DISTRICT: "district"}
+
+
+def palette(indicator: Indicator) -> str:
+    """The map's colours for an indicator, a key of ``layers.palettes.PALETTES``."""
+    return PALETTES[MEANINGS[indicator].better]
 
 
 def drawable(result: IndicatorResult) -> bool:

@@ -38,6 +38,7 @@ def draw(words: Words, territory: str, result: IndicatorResult) -> None:
             key="gauge_table",
             on_select="rerun",
             selection_mode="single-cell",
+            placeholder="–",
         )
         _take(event, rows, order)
         with st.container(horizontal=True):

@@ -69,7 +69,7 @@ def _step(words: Words, indicator: Indicator, found: Change, value: float) -> st
     """One end of a change: a ratio as a percentage, a difference in the indicator's unit."""
     if found.kind == "ratio":
         percent = 100 * (value - 1)
-        return _signed(percent, words("units.percent", n=number(abs(percent))))
+        return _signed(percent, words("units.percent", n=_percent(round(abs(percent), 9) / 100)))
     return _signed(value, amount(words, indicator, abs(value)))
 
 
