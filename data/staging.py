@@ -24,6 +24,7 @@ from sqlalchemy import Connection, text
 from data import bulk, parties, territories
 from data.copying import copy_frame, points, report_ids
 from data.default_points import flag_default_points
+from data.impossible import PAIRS
 from data.known import KnownReports, known_reports
 from data.repeats import settle_repeats, settle_twins
 from data.source_types import SourceTypes, TypeEntry
@@ -354,7 +355,8 @@ class Stage:
         for name in parties.COLUMNS:
             columns += f""", {name}_id = CASE WHEN s.{name} IS DISTINCT FROM r.{name} OR r.{name}_id IS NULL
                      THEN {_PARTIES[f"{name}_id"]} ELSE r.{name}_id END"""
-        # A default point found earlier stays flagged; the conflict of an earlier file does not.
+        # A default point found earlier stays flagged, and so does a history that cannot be; the
+        # conflict of an earlier file does not.
         self._run(
             """INSERT INTO report_event (report_id, seq, status, batch_id, at)
                 SELECT r.id, coalesce((SELECT max(seq) FROM report_event e WHERE e.report_id = r.id), 0) + 1,
@@ -365,12 +367,15 @@ class Stage:
             batch=self.batch_id,
         )
         self._run(
-            f"""UPDATE report r SET {columns}, flags = s.flags | (r.flags & :default_point),
+            f"""UPDATE report r SET {columns}, flags = s.flags | (r.flags & :kept) | CASE WHEN
+                    r.status * 100 + s.status = ANY(CAST(:impossible AS integer[])) THEN :odd ELSE 0 END,
                   batch_id = :batch
                 FROM match m JOIN stage s ON s.id = m.stage_id
                 WHERE r.id = m.report_id AND NOT m.same AND NOT m.stale""",
             batch=self.batch_id,
-            default_point=int(Flag.DEFAULT_POINT),
+            kept=int(Flag.DEFAULT_POINT | Flag.IMPOSSIBLE_SEQUENCE),
+            impossible=PAIRS,
+            odd=int(Flag.IMPOSSIBLE_SEQUENCE),
             **self._party_ids(),
         )
 

@@ -171,6 +171,22 @@ def test_a_row_is_refused_with_all_its_faults_and_settled_when_it_comes_again(
         assert sorted(map(str, waiting)) == ["None", "Z9 @ 2027-03-04T00:00:00"]
 
 
+def test_a_later_export_that_goes_back_from_the_end_is_flagged_too(loaded: Any, tmp_path: Path) -> None:
+    path = tmp_path / "city.csv"
+    path.write_text(
+        "reference,type,opened at,updated at,status,latitude,longitude\n"
+        "A1,Pothole,2026-03-01 08:00,2026-04-01 12:00,in progress,26.40,50.10\n",
+        encoding="utf-8",
+    )
+    done = ingest_reports(loaded.engine, path, territory="city", timezone="UTC", now=NOW)
+    assert done.updated == 1
+    report = _report(loaded, "A1")
+    assert (report.status, report.flags & Flag.IMPOSSIBLE_SEQUENCE) == (Status.IN_PROGRESS, 4096)
+    with loaded.engine.connect() as conn:
+        found = [s.reference for s in impossible_steps(conn, report.territory_id)]
+    assert found == ["A1", "A2"]
+
+
 def test_a_file_that_is_no_history_or_of_no_source_is_refused(loaded: Any, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="its status or step"):
         _load(loaded, tmp_path, "x.csv", "reference,place\nA1,here\n")
