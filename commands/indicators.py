@@ -117,7 +117,8 @@ def _query(
     if by is Dimension.MONTH:
         # A single month is no course: the twelve up to it.
         first = last.replace(day=1)
-        return dataclasses.replace(asked, start=first.replace(year=first.year - 1, month=first.month))
+        earlier = first.year * 12 + first.month - 12
+        return dataclasses.replace(asked, start=dt.date(earlier // 12, earlier % 12 + 1, 1))
     return asked
 
 
