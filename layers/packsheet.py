@@ -103,6 +103,11 @@ class Part:
     remarks: tuple[tuple[str, bool], ...] = ()
     fresh: bool = False
 
+    @property
+    def whole(self) -> bool:
+        """Whether it is short enough to stand on one page with its heading."""
+        return len(self.boards) == 1 and self.boards[0].short and not (self.sheets or self.photos)
+
 
 @dataclass(frozen=True, slots=True)
 class PackSheet:

@@ -111,6 +111,11 @@ def target(words: Words, measure: Measure) -> str:
     return words(key, n=shown(words, measure, measure.target))
 
 
+def iso(day: dt.date) -> str:
+    """A date for tables, between isolates: after Arabic letters its parts would change places."""
+    return f"\u2066{day.isoformat()}\u2069"
+
+
 def _signed(value: float, digits: int) -> str:
     # Between isolates, or the sign would stand behind the number in Arabic.
     return f"\u2066{'+' if value > 0 else _MINUS}{number(abs(value), digits)}\u2069"
@@ -397,7 +402,6 @@ class _Doc:
             sheets=tuple(self._course(one) for one in ran if len(one.course) > 1),
             boards=(Board("", "", self._heads(CAMPAIGN_HEADS), rows, names=2),),
             remarks=tuple(dict.fromkeys(said)),
-            fresh=any(len(one.course) > 1 for one in ran),
         )
 
     def _course(self, one: CampaignResult) -> Sheet:
@@ -468,7 +472,7 @@ class _Doc:
         return self.words.date(day, hijri=False)
 
     def _day(self, day: dt.date) -> str:
-        return day.isoformat()
+        return iso(day)
 
     def _point(self, lon: float | None, lat: float | None) -> str:
         return "" if lon is None or lat is None else f"{lat:.5f} {lon:.5f}"
@@ -490,4 +494,4 @@ def effect_of(words: Words, one: CampaignResult) -> tuple[str, str]:
 
 def _percent(ratio: float) -> str:
     value = 100 * (ratio - 1)
-    return f"\u2066{'+' if value >= 0 else _MINUS}{number(abs(value))}\u2069"
+    return f"\u2066{'+' if value >= 0 else _MINUS}{number(abs(value))}%\u2069"

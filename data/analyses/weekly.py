@@ -264,7 +264,9 @@ def _chronic(
         )
         for i, area in zip(order.tolist(), municipality, strict=True)
     )
-    return told, len(spots), found.remarks
+    # Nothing of a map of cells is in the pack.
+    remarks = tuple(remark for remark in found.remarks if not remark.code.startswith("scale_"))
+    return told, len(spots), remarks
 
 
 def _hot(conn: Connection, query: ReportQuery, names: dict[int, Name]) -> tuple[Heat, tuple[Remark, ...]]:
