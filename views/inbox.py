@@ -208,20 +208,19 @@ def _clear() -> None:
 
 def _search(words: Words) -> None:
     """A report by its reference; one that is found opens at once."""
+    hits: tuple[int, ...] | None = st.session_state.get("_hits")
+    if hits and len(hits) == 1:
+        st.session_state["_hits"], st.session_state["_find"] = None, ""
+        links.go("case", report=str(hits[0]))
     st.text_input(
         words("inbox.find"), key="_find", help=words("inbox.find_help"), max_chars=100, on_change=_found
     )
-    hits = st.session_state.get("_hits")
     if hits == ():
         st.caption(words("inbox.not_found"))
-    elif hits and len(hits) == 1:
-        st.session_state["_hits"] = None
-        st.session_state["_find"] = ""
-        links.go("case", report=str(hits[0]))
     elif hits:
         st.caption(words("inbox.found_many"))
         for one in hits:
-            links.link("case", f"{st.session_state.get('_find', '')} · {one}", report=str(one))
+            links.link("case", f"{st.session_state['_find']} · {one}", report=str(one))
 
 
 def _found() -> None:
