@@ -172,6 +172,7 @@ class _Merge:
             {},
             _EVENT_SCHEMA,
         )
+        conn.execute(text("DROP TABLE told"))
         self.now = int(conn.scalar(text(f"SELECT {_EPOCH.format('clock_timestamp()')}")) or 0)
         self.events = (
             _with_index(events, self.ids)
@@ -478,7 +479,7 @@ def _again(known: pl.DataFrame) -> pl.DataFrame:
         "action",
         pl.col("counts").alias("at"),
         "actor_id",
-        pl.when(detail.is_null())
+        pl.when(detail.is_null() | (detail == "{}"))
         .then(mark + pl.lit("}"))
         .when(detail.str.contains(f'"{AGAIN}"'))
         .then(detail)
