@@ -11,6 +11,7 @@ import argparse
 import contextlib
 import ctypes
 import fcntl
+import math
 import os
 import shutil
 import signal
@@ -143,6 +144,7 @@ def serve(chosen: Settings) -> int:
     command = [sys.executable, "-m", "streamlit", "run", "app.py"]
     command += [f"--server.address={chosen.address}", f"--server.port={chosen.port}"]
     command += ["--server.headless=true", "--browser.gatherUsageStats=false"]
+    command.append(f"--server.maxUploadSize={math.ceil(chosen.photo_mb)}")
     # Its greeting would print addresses of its own; ours is the one that was asked for.
     app = subprocess.Popen(
         command,
