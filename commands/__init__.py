@@ -31,6 +31,7 @@ MODULES = {
     "pack": ("pack",),
     "open311": ("open311", "keys"),
     "qgis": ("qgis",),
+    "photos": ("photos",),
     "users": ("users",),
     "audit": ("audit",),
 }

@@ -18,6 +18,7 @@ import os
 import re
 import struct
 import tempfile
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,6 +35,7 @@ PIXELS = 64_000_000  # more are refused before they are unpacked
 MIME = "image/jpeg"
 READABLE = ("JPEG", "PNG", "WEBP")
 _QUALITY, _SMALL_QUALITY = 85, 78
+_UNPACKING = threading.BoundedSemaphore(2)  # pictures that take their full memory at once
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 # Brands of the ISO container of phones' HEIC and AVIF files (ISO/IEC 23008-12).
 _HEIF = frozenset({b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1", b"avif", b"avis"})
@@ -143,13 +145,13 @@ def prepare(content: bytes, name: str = "", *, zone: dt.tzinfo | None = None) ->
     with _opened(content, name) as picture:
         told = _said(picture, zone)
         try:
-            picture.draft("RGB", (SIDE, SIDE))  # a JPEG is unpacked no larger than is kept
-            plain = _flat(picture)
+            with _UNPACKING:
+                picture.draft("RGB", (SIDE, SIDE))  # a JPEG is unpacked no larger than is kept
+                plain = _flat(picture)
         except _BROKEN as error:
             raise PhotoRefused("broken", name) from error
     if told.turn is not None and told.turn in _UPRIGHT:
         plain = plain.transpose(_UPRIGHT[told.turn])
-    plain.thumbnail((SIDE, SIDE), Image.Resampling.LANCZOS)
     kept = _jpeg(plain, _QUALITY)
     width, height = plain.size
     plain.thumbnail((SMALL_SIDE, SMALL_SIDE), Image.Resampling.LANCZOS)
@@ -174,13 +176,15 @@ def _opened(content: bytes, name: str) -> Iterator[Image.Image]:
 
 
 def _flat(picture: Image.Image) -> Image.Image:
-    """RGB without metadata; what is transparent becomes white."""
+    """RGB without metadata, no larger than is kept; what is transparent becomes white."""
     if picture.mode in ("RGBA", "LA", "PA") or "transparency" in picture.info:
         layered = picture.convert("RGBA")
-        ground = Image.new("RGB", layered.size, "white")
-        ground.paste(layered, mask=layered.getchannel("A"))
-        return ground
+        layered.thumbnail((SIDE, SIDE), Image.Resampling.LANCZOS)
+        plain = Image.new("RGB", layered.size, "white")
+        plain.paste(layered, mask=layered.getchannel("A"))
+        return plain
     plain = picture.convert("RGB")
+    plain.thumbnail((SIDE, SIDE), Image.Resampling.LANCZOS)
     # A picture of its own: Image.info (EXIF, XMP, comments, profiles) stays behind.
     return Image.frombytes("RGB", plain.size, plain.tobytes())
 
@@ -319,6 +323,25 @@ def read(conn: Connection, report_id: int, digest: str, *, small: bool = False) 
     if not small and hashlib.sha256(content).hexdigest() != digest:
         raise StoreError(f"The file of photo {digest[:12]}… below {folder()} is damaged.")
     return content
+
+
+@dataclass(frozen=True, slots=True)
+class Holdings:
+    """Photos that the store names, their bytes, and digests whose file is not there."""
+
+    photos: int
+    bytes: int
+    missing: tuple[str, ...]
+
+
+def holdings(conn: Connection) -> Holdings:
+    """What is kept, on the owner's connection; looks for every file, not into it."""
+    # One scan of photo: a row for each picture ever kept.
+    rows = conn.execute(
+        text("SELECT digest, max(bytes) AS bytes FROM photo GROUP BY digest ORDER BY digest")
+    ).all()
+    missing = tuple(row.digest for row in rows if not path(row.digest).exists())
+    return Holdings(len(rows), sum(row.bytes for row in rows), missing)
 
 
 def path(digest: str, *, small: bool = False) -> Path:

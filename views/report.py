@@ -10,6 +10,7 @@ from __future__ import annotations
 import streamlit as st
 
 from data.elements import alias_pairs, element_entries, work_units
+from data.settings import settings
 from data.territories import Territory, all_territories
 from geo.errors import InputError, RasdError
 from ingest.element_search import ElementSearch
@@ -18,7 +19,7 @@ from views import access, cards, navigation, notices, state, style
 from views.access import connection
 from views.filing import check, draft, own, what, where
 from views.filing.draft import Setting
-from views.words import LANGUAGES, Words
+from views.words import LANGUAGES, Words, number
 
 
 def page() -> None:
@@ -111,7 +112,11 @@ def _search() -> ElementSearch:
 
 def upload_words(words: Words) -> str:
     """The uploader's own words are English in Streamlit: the sheet puts ours in their place."""
-    ours = {"--rasd-browse": words("filing.browse"), "--rasd-drop": words("filing.drop")}
+    ours = {
+        "--rasd-browse": words("filing.browse"),
+        "--rasd-drop": words("filing.drop"),
+        "--rasd-not-sent": words("filing.not_sent", mb=number(settings().photo_mb)),
+    }
     values = ";".join(f"{name}:{css_text(text)}" for name, text in ours.items())
     return f".stApp{{{values}}}"
 

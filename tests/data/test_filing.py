@@ -280,7 +280,9 @@ def test_a_damaged_file_is_not_given_out_and_a_file_without_a_row_is_swept(town:
     with town.engine.begin() as conn:
         assert photos.sweep(conn) == 0  # too young: its transaction may still be at work
         assert photos.sweep(conn, hours=-1) == 2
+        held = photos.holdings(conn)
     assert not photos.path(orphan.digest).exists()
+    assert held.photos >= 1 and held.bytes > 0 and held.missing == ()
     photos.path(kept.digest).write_bytes(orphan.content)
     with acting(town.supervisor) as conn, pytest.raises(photos.StoreError, match="damaged"):
         photos.read(conn, done.report_id, kept.digest)
