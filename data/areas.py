@@ -92,6 +92,29 @@ def current_areas(conn: Connection, territory_id: int, level: str | None = None)
     return gpd.GeoDataFrame(frame, geometry=shapes, crs="EPSG:4326")
 
 
+@dataclass(frozen=True, slots=True)
+class AreaName:
+    """A current area without its outline."""
+
+    id: int
+    level: str
+    name_ar: str
+    name_en: str
+
+
+def current_names(conn: Connection, territory_id: int) -> list[AreaName]:
+    """Names of the current areas, to choose from."""
+    # Served by ix_area_current.
+    rows = conn.execute(
+        text(
+            """SELECT id, level, name_ar, name_en FROM area
+               WHERE territory_id = :territory AND valid_to IS NULL ORDER BY id"""
+        ),
+        {"territory": territory_id},
+    )
+    return [AreaName(*row) for row in rows]
+
+
 def current_ids(conn: Connection, territory_id: int) -> frozenset[int]:
     """Ids of the current areas of all levels."""
     # Served by ix_area_current.

@@ -12,10 +12,13 @@ import pytest
 
 from data import audit, photos
 from data.analyses.kinds import element_terms
+from data.analyses.unrouted import REASONS
+from data.analyses.weekly import SHOWN
 from data.analyses.works import work_costs
 from data.campaigns import STATUSES
 from data.inbox import Band
 from data.life import DETAILS, Action, Role
+from data.parties import KINDS
 from data.plan import TARGETS
 from data.stepping import Fate
 from data.vocabulary import LEVELS, Channel, Status
@@ -24,10 +27,23 @@ from geo.roads import CLASSES
 from layers import workorder
 from layers.palettes import PALETTES
 from views import audit as access_page
-from views import campaigns, casecards, compare, doors, filters, handouts, methods, orders
+from views import (
+    campaigns,
+    casecards,
+    compare,
+    doors,
+    filters,
+    handouts,
+    methods,
+    orders,
+    packbook,
+    packdoc,
+    routing,
+)
 from views.filing import device, what
 from views.filing import where as spotting
 from views.handouts import FORMS
+from views.routes import bodies, rulebook, waiting
 from views.studio import areacards, codes, drawing, proof, results, saved, visits
 from views.words import LANGUAGES, Words, catalogue, number, plural_category, short
 
@@ -97,9 +113,26 @@ FAMILIES = {
     "role": [*Role, "entity"],
     "deed": list(audit.ACTIONS),
     "trailhead": sorted({*access_page.PEOPLE_HEADS, *access_page.TRAIL_HEADS}),
+    "routingpart": list(routing.PARTS),
+    "rulehead": list(rulebook.HEADS),
+    "rulestate": list(rulebook.STATES),
+    "arealevel": list(LEVELS),
+    "partykind": list(KINDS),
+    "queuereason": list(REASONS),
+    "queuehead": list(waiting.KIND_HEADS),
+    "ownerhead": list(bodies.HEADS),
     "visitby": ["all", "area", "team", "target"],
-    "pack": packdoc.TITLES_OF_PARTS,
-    "packhead": packdoc.HEADS,
+    "weekly": [*packdoc.TITLED, *(f"sheet_{code}" for code in packbook.SHEETS)],
+    "packhead": sorted(
+        {"name", "element", *(str(code) for code in SHOWN)}.union(
+            *(
+                heads
+                for room in (packdoc, packbook)
+                for name, heads in vars(room).items()
+                if name.endswith("_HEADS")
+            )
+        )
+    ),
     "placeby": list(spotting.WAYS),
     "placelevel": ["municipality", "district"],
     "pickmap": list(spotting.MAP_WORDS),
