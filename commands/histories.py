@@ -63,13 +63,14 @@ def _one(reference: str, at: dt.datetime | None, territory: str | None, as_json:
     from zoneinfo import ZoneInfo
 
     from data.actions import steps
-    from data.replay import find_report, state
+    from data.replay import find_report, standing_steps, state
 
     with ready().connect() as conn:
         place = the_territory(conn, territory)
         zone = ZoneInfo(place.timezone)
         number = find_report(conn, place.id, reference)
         history = steps(conn, number)
+        standing = standing_steps(history)
         stood = state(conn, number, at.replace(tzinfo=zone)) if at else None
     if as_json:
         emit(
@@ -83,6 +84,7 @@ def _one(reference: str, at: dt.datetime | None, territory: str | None, as_json:
                         "status": step.status.name.lower(),
                         "at": step.at.isoformat() if step.at else None,
                         "recorded_at": step.recorded_at.isoformat() if step.recorded_at else None,
+                        "stands": step in standing,
                         "detail": dict(step.detail),
                     }
                     for step in history
@@ -92,10 +94,9 @@ def _one(reference: str, at: dt.datetime | None, territory: str | None, as_json:
             }
         )
         return
-    for step in history:
+    for step in standing:
         when = f"{step.at.astimezone(zone):%Y-%m-%d %H:%M}" if step.at else "no date"
-        again = f", tells event {step.detail['again']} again" if "again" in step.detail else ""
-        say(f"{step.seq:3} {when:16} {step.status.name.lower():15} {step.action.name.lower()}{again}")
+        say(f"{step.seq:3} {when:16} {step.status.name.lower():15} {step.action.name.lower()}")
     if at:
         said = (
             "was not there yet" if stood is None else f"was {stood.status.name.lower()} (event {stood.seq})"

@@ -19,7 +19,8 @@ from typing import Any
 import polars as pl
 from sqlalchemy import Connection, text
 
-from data.life import BEFORE
+from data.actions import Step
+from data.life import BEFORE, Action
 from data.vocabulary import Status
 from geo.errors import InputError
 
@@ -136,6 +137,33 @@ def _statement(whole: bool) -> str:
         WHERE c.report_id = r.id AND c.batch_id IS NULL AND NOT ({counted})) b ON true
       WHERE {chosen} AND r.opened_at <= :at AND (r.recorded_at IS NULL OR r.recorded_at <= :known)
     ) s ORDER BY report_id"""
+
+
+def standing_steps(steps: Sequence[Step]) -> tuple[Step, ...]:
+    """Of a report's history (``data.actions.steps``) what still stands, in order, each step once.
+
+    A history that a source tells late is told again from its first new step on: what was told
+    before in another order is left out here, as it is wherever histories are counted. So is a
+    bare status of which the next step of the same moment tells more.
+    """
+    kept: list[Step] = []
+    earliest: dt.datetime | None = None
+    for step in reversed(steps):
+        moments = [moment for moment in (step.at, step.recorded_at) if moment is not None]
+        counts = min(moments) if moments else None
+        if step.seq and counts is not None:
+            if earliest is not None and counts > earliest:
+                continue
+            after = kept[-1] if kept else None
+            bare = step.action is Action.IMPORTED and not step.detail
+            if step.detail.get("again") == 0:  # the opening, at the head of a retelling
+                earliest = counts
+                continue
+            if bare and after is not None and (after.status, after.at) == (step.status, step.at):
+                continue
+            earliest = counts
+        kept.append(step)
+    return tuple(reversed(kept))
 
 
 def find_report(conn: Connection, territory_id: int, reference: str) -> int:

@@ -14,6 +14,7 @@ from zoneinfo import ZoneInfo
 from data.actions import Step
 from data.cases import Case, Decided, Mention, Name
 from data.life import BEFORE, Action
+from data.replay import standing_steps
 from data.vocabulary import FINAL
 from views.cards import esc, title
 from views.stepform import ORDER
@@ -118,7 +119,7 @@ def rule(words: Words, found: Decided | None) -> str:
 
 def timeline(words: Words, case: Case, zone: ZoneInfo) -> str:
     """The steps, the newest first; each with its state, who and when, and what it says."""
-    rows = "".join(_step(words, case, step, zone) for step in reversed(case.steps))
+    rows = "".join(_step(words, case, step, zone) for step in reversed(standing_steps(case.steps)))
     return f'{title(words("case.timeline"))}<ol class="rd-time">{rows}</ol>'
 
 
@@ -139,11 +140,14 @@ def _step(words: Words, case: Case, step: Step, zone: ZoneInfo) -> str:
 
 def _who(words: Words, case: Case, step: Step) -> str:
     if step.actor_id is None:
-        return words("case.told_by", source=case.source) if step.batch_id is not None else ""
-    name, role = case.actors.get(step.actor_id, ("", None))
-    if role is None:
+        if step.batch_id is None:
+            return ""
+        source, role = words("case.told_by", source=case.source), step.detail.get("role")
+        return f"{source} · {words(f'role.{role}')}" if role else source
+    name, acted = case.actors.get(step.actor_id, ("", None))
+    if acted is None:
         return ""
-    said = words(f"role.{role}")
+    said = words(f"role.{acted}")
     return words("case.by", name=name, role=said) if name else said
 
 

@@ -12,7 +12,7 @@ from sqlalchemy import text
 from data import actions, events
 from data.impossible import impossible_steps, write_steps
 from data.life import Action
-from data.replay import state
+from data.replay import standing_steps, state
 from data.vocabulary import Flag, Status
 from geo.errors import InputError
 from ingest.histories import ingest_histories
@@ -103,6 +103,12 @@ def test_steps_before_the_known_closing_are_put_in_order_and_every_moment_reads_
     assert _load(loaded, tmp_path, "i.csv", rows, timezone="Asia/Riyadh").accepted == 0
     with loaded.engine.connect() as conn:
         assert events.check(conn) == []
+        # What is told twice stands once, in order, with what the file says of it.
+        standing = standing_steps(actions.steps(conn, report.id))
+        assert [(step.status, step.detail.get("role")) for step in standing] == [
+            (Status.RECEIVED, None), (Status.ASSIGNED, "supervisor"), (Status.INSPECTED, "inspector"),
+            (Status.TREATED, "contractor"), (Status.CLOSED, "quality"),
+        ]  # fmt: skip
         roles = conn.execute(
             text("SELECT DISTINCT detail->>'role' FROM report_event WHERE report_id = :r AND seq > 1"),
             {"r": report.id},
