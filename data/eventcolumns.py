@@ -94,7 +94,7 @@ _ZERO_MICROSECONDS = 946_684_800_000_000  # of 2000-01-01T00:00Z since 1970
 _INFINITE = -(1 << 63)  # as PostgreSQL sends -infinity
 _LOW = 0xFFFFFFFF
 _EVENT_STEP = 1 << 17  # reports whose events are read at a time, to bound memory
-_FEW = 20_000  # so many reports or fewer are asked for by id
+_FEW = 100_000  # so many reports or fewer are asked for by id: row-level rules look once a statement
 _KNOWN_REPORT = "(r.recorded_at IS NULL OR r.recorded_at <= %(known)s)"
 _PLACED = f"(r.cell IS NOT NULL AND r.precision = {int(Precision.POINT)} AND r.flags & {int(Flag.DEFAULT_POINT)} = 0)"
 _REPORT_FIELDS = (
@@ -126,7 +126,11 @@ def as_moment(minute: int) -> dt.datetime:
 
 
 def read(
-    conn: Connection, facts: TerritoryFacts, known: dt.datetime | None = None, tick: Tick | None = None
+    conn: Connection,
+    facts: TerritoryFacts,
+    known: dt.datetime | None = None,
+    tick: Tick | None = None,
+    municipality: int | None = None,
 ) -> Arrays:
     """All columns of the reports of a territory that are open to who asks.
 
@@ -134,9 +138,10 @@ def read(
     ----------
     known : only what the store knew at that moment; None: all of it.
     tick : called with the share done; what it raises stops the reading.
+    municipality : only reports that lie in it (``area.id``).
     """
     told = tick or (lambda done: None)
-    reports = _reports(conn, facts, known)
+    reports = _reports(conn, facts, known, municipality)
     told(0.2)
     ids = np.sort(reports["id"])
     where = np.argsort(reports["id"], kind="stable").astype(np.int64)
@@ -160,10 +165,14 @@ def read(
     }
 
 
-def _reports(conn: Connection, facts: TerritoryFacts, known: dt.datetime | None) -> Arrays:
+def _reports(
+    conn: Connection, facts: TerritoryFacts, known: dt.datetime | None, municipality: int | None
+) -> Arrays:
     """REPORTS, PLACES and `source` of the reports, in order of opening."""
     condition = "r.territory_id = %(territory)s" + (f" AND {_KNOWN_REPORT}" if known else "")
-    params = {"territory": facts.id, "known": known}
+    if municipality is not None:
+        condition += " AND r.municipality_id = %(municipality)s"
+    params = {"territory": facts.id, "known": known, "municipality": municipality}
     # Served by pk_report, range by range.
     chunks = list(packed(conn, _REPORT_FIELDS, condition, params))
     numbers = [
@@ -214,8 +223,8 @@ def _event_ranges(ids: NDArray[np.int64]) -> list[tuple[str, dict[str, Any]]]:
     """Conditions on ``report_event e`` that take the reports' events together, in parts."""
     if not len(ids):
         return []
-    if len(ids) <= _FEW or len(ids) * 8 < ids[-1] - ids[0]:
-        # A small part of the table: their own events only.
+    if len(ids) <= _FEW or len(ids) * 10 < (ids[-1] - ids[0]) * 9:
+        # A part of the table: their own events only.
         return [
             ("e.report_id = ANY(%(ids)s)", {"ids": part.tolist()})
             for part in np.array_split(ids, -(-len(ids) // _FEW))

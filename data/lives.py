@@ -38,9 +38,17 @@ _LOCK = 0x4C495645  # "LIVE", with the territory's id the advisory lock of a ref
 _EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 _MICROSECOND = dt.timedelta(microseconds=1)
 
-_REMEMBERED = 3  # readings from the tables, about 55 bytes a report each
-_held: OrderedDict[tuple[object, ...], Arrays] = OrderedDict()
+_REMEMBERED = 16  # readings from the tables, about 60 bytes a report each
+_held: OrderedDict[tuple[object, ...], _Reading] = OrderedDict()
 _lock = threading.Lock()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Reading:
+    """Columns read from the tables, and when."""
+
+    read_at: dt.datetime
+    columns: Arrays
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,10 +208,13 @@ def load(
             stored = _stored(conn, facts, wanted)
             if stored is not None:
                 return Lives(facts, stored, freshness)
-    now: dt.datetime = conn.execute(text("SELECT now()")).scalar_one()
-    columns = _from_tables(conn, facts, known, tick)
-    read_at = now if known is None else min(now, known)
-    return Lives(facts, {name: columns[name] for name in wanted}, Freshness(read_at, False, 0, False))
+    reading = _from_tables(conn, facts, known, tick)
+    later = 0 if known is not None else _steps_since(conn, facts, reading.read_at)
+    return Lives(
+        facts,
+        {name: reading.columns[name] for name in wanted},
+        Freshness(reading.read_at, False, later, False),
+    )
 
 
 def freshness(conn: Connection, territory_id: int) -> Freshness | None:
@@ -325,21 +336,24 @@ def _stored(conn: Connection, facts: TerritoryFacts, wanted: set[str]) -> Arrays
 
 def _from_tables(
     conn: Connection, facts: TerritoryFacts, known: dt.datetime | None, tick: Tick | None
-) -> Arrays:
-    """The columns read for this question; the last few are kept for who asks again the same."""
-    # Served by ix_report_event_recorded. The token stands for what is open to who asks.
+) -> _Reading:
+    """The columns read from the tables for who asks.
+
+    Reading takes seconds on a million reports, so the last few are kept, as packed columns
+    are, until files are loaded or ``PATIENCE`` has passed; by the token of the session, which
+    stands for what is open to who asks.
+    """
     row = conn.execute(
-        text(
-            """SELECT current_user, current_setting('rasd.token', true),
-                 (SELECT max(recorded_at) FROM report_event WHERE batch_id IS NULL)"""
-        )
+        text("SELECT current_user, current_setting('rasd.token', true), clock_timestamp() AS now")
     ).one()
-    key = (conn.engine.url.render_as_string(), facts.id, facts.code, facts.data_version, known, *row)
+    key = (conn.engine.url.render_as_string(), facts.id, facts.code, facts.data_version, known, *row[:2])
     with _lock:
-        if key in _held:
+        found = _held.get(key)
+        if found is not None and (known is not None or row.now - found.read_at < PATIENCE):
             _held.move_to_end(key)
-            return _held[key]
-    made = eventcolumns.read(conn, facts, known, tick)
+            return found
+    read_at = row.now if known is None else min(row.now, known)
+    made = _Reading(read_at, eventcolumns.read(conn, facts, known, tick))
     with _lock:
         _held[key] = made
         while len(_held) > _REMEMBERED:

@@ -461,4 +461,17 @@ def test_vpi_and_coverage_reckon_with_the_cells_where_people_live(module_store: 
         seen = np.array(sorted({nine_of(one) for one in here}), dtype=np.int64)
         assert coverage.amount == pytest.approx(areas_km2(seen).sum())
         behind = reports_behind(conn, found.query, I.COVERAGE, WHOLE)
+        firm = sign_in(
+            conn,
+            Role.CONTRACTOR,
+            Place(territory_code(conn, territory)),
+            login="seen@test",
+            party_id=city.parties["firm one"],
+        )
+        conn.commit()
         assert sorted(behind.tolist()) == sorted(one.id for one in here)
+    with acting(firm) as conn:
+        own = indicators(conn, month_query(territory, MONTH, Dimension.MUNICIPALITY)).whole.reading(
+            I.COVERAGE
+        )
+        assert own is not None and 0 < own.count < coverage.count
