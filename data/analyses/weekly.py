@@ -146,22 +146,20 @@ def weekly_pack(conn: Connection, terms: PackTerms, *, tick: Tick | None = None)
         raise InputError(
             f"{terms.last} was not over at {known:%Y-%m-%d %H:%M} UTC: a pack is made when its period is over."
         )
-    past_columns(conn, facts, as_of, tick=lambda done: told(0.35 * done))
-    counts = {
-        by: indicators(conn, IndicatorQuery(facts.id, by, terms.first, terms.last, known_at=known))
-        for by in (Dimension.MUNICIPALITY, Dimension.ELEMENT)
-    }
-    told(0.5)
+    told(0.0)
+    past_columns(conn, facts, as_of, tick=_part(told, 0.0, 0.35))
+    counts = {}
+    # The reports and events are read for the first and remembered for the second.
+    for by, low, high in ((Dimension.MUNICIPALITY, 0.35, 0.6), (Dimension.ELEMENT, 0.6, 0.65)):
+        asked = IndicatorQuery(facts.id, by, terms.first, terms.last, known_at=known)
+        counts[by] = indicators(conn, asked, tick=_part(told, low, high))
     whole = counts[Dimension.MUNICIPALITY]
     query = ReportQuery(facts.id, end=terms.last, as_of=as_of)
     recent = dataclasses.replace(query, start=terms.last - dt.timedelta(days=terms.hot_days - 1))
     names = parts.area_names(conn, facts.id)
-    chronic, chronic_spots, of_chronic = _chronic(conn, query, terms, names)
-    told(0.6)
-    hot, of_hot = _hot(conn, recent, names)
-    told(0.7)
-    emerging, of_emerging = _emerging(conn, query, names)
-    told(0.85)
+    chronic, chronic_spots, of_chronic = _chronic(conn, query, terms, names, _part(told, 0.65, 0.75))
+    hot, of_hot = _hot(conn, recent, names, _part(told, 0.75, 0.8))
+    emerging, of_emerging = _emerging(conn, query, names, _part(told, 0.8, 0.9))
     outlines, illustrative = parts.outlines(conn, facts.id)
     pack = WeeklyPack(
         territory=facts.code,
@@ -196,6 +194,11 @@ def weekly_pack(conn: Connection, terms: PackTerms, *, tick: Tick | None = None)
     )
     told(1.0)
     return pack
+
+
+def _part(tick: Tick, low: float, high: float) -> Tick:
+    """A tick for one part of the whole."""
+    return lambda done: tick(low + (high - low) * done)
 
 
 # ---- counts ----
@@ -238,10 +241,10 @@ def _newest(conn: Connection, query: ReportQuery) -> dt.date | None:
 
 
 def _chronic(
-    conn: Connection, query: ReportQuery, terms: PackTerms, names: dict[int, Name]
+    conn: Connection, query: ReportQuery, terms: PackTerms, names: dict[int, Name], tick: Tick
 ) -> tuple[tuple[Chronic, ...], int, tuple[Remark, ...]]:
     """Chronic spots, those that came back in the period first; how many there are; what to know."""
-    found = returning(conn, query)
+    found = returning(conn, query, tick=tick)
     spots = found.spots
     again = np.array([terms.first <= day <= terms.last for day in spots.last_opened], dtype=bool)
     order = np.lexsort((np.arange(len(spots)), ~again))[:_NAMED]
@@ -269,8 +272,10 @@ def _chronic(
     return told, len(spots), remarks
 
 
-def _hot(conn: Connection, query: ReportQuery, names: dict[int, Name]) -> tuple[Heat, tuple[Remark, ...]]:
-    found = hotspots(conn, query, HotspotSettings())
+def _hot(
+    conn: Connection, query: ReportQuery, names: dict[int, Name], tick: Tick
+) -> tuple[Heat, tuple[Remark, ...]]:
+    found = hotspots(conn, query, HotspotSettings(), tick=tick)
     assert query.start is not None and query.end is not None  # noqa: S101 - set by the caller
     held = {code: found.among((code,)) for code in HOT}
     heat = _heat(conn, query, names, found.cells, found.resolution, found.counts, held)
@@ -278,9 +283,9 @@ def _hot(conn: Connection, query: ReportQuery, names: dict[int, Name]) -> tuple[
 
 
 def _emerging(
-    conn: Connection, query: ReportQuery, names: dict[int, Name]
+    conn: Connection, query: ReportQuery, names: dict[int, Name], tick: Tick
 ) -> tuple[Heat, tuple[Remark, ...]]:
-    found = trends(conn, query)
+    found = trends(conn, query, tick=tick)
     patterns = np.array(CODES, dtype=object)[found.history.patterns]
     held = {code: patterns == code for code in EMERGING}
     end = query.end or dt.date.min

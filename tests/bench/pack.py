@@ -9,6 +9,7 @@ reports and events as of the moment, so it grows with the length of the historie
 from __future__ import annotations
 
 import datetime as dt
+import itertools
 import time
 from dataclasses import replace
 from typing import Any
@@ -67,7 +68,7 @@ def run(rows: int | None = None) -> dict[str, Any]:
         "again_s": again_s,
         "user_s": user_s,
         "same": int(made.digest() == again.digest() == seen.digest()),
-        "longest_s": max(b - a for a, b in zip(heard, heard[1:], strict=False)),
+        "longest_s": max(b - a for a, b in itertools.pairwise(heard)),
         "html_s": html_s,
         "xlsx_s": time.perf_counter() - began,
         "html_kb": len(document) / 1000,
