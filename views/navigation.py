@@ -37,7 +37,7 @@ def lead(here: str, role: Role) -> None:
     pages = st.session_state.get(_PAGES, {})
     there = next((code for code in pages if code in doors.SHOWN and doors.opens(role, code)), here)
     if here == next(iter(pages), here) and there != here:
-        st.switch_page(pages[there])
+        st.switch_page(pages[there], query_params=st.query_params.to_dict())
 
 
 def switch(words: Words, here: str) -> None:

@@ -64,13 +64,9 @@ def _password(words: Words) -> None:
         try:
             made = sign_in.by_password(login, password, access.caller())
         except NotYet as error:
-            st.html(
-                notices.failure(
-                    words, words("sign_in.wait", seconds=number(error.seconds + 0.5)), store=False
-                )
-            )
+            st.html(notices.cautions(words, [words("sign_in.wait", seconds=number(error.seconds + 0.5))]))
         except Unknown:
-            st.html(notices.failure(words, words("sign_in.wrong"), store=False))
+            st.html(notices.cautions(words, [words("sign_in.wrong")]))
         except RasdError as error:
             st.html(notices.failure(words, str(error), store=False))
         else:
