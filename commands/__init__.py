@@ -32,7 +32,7 @@ MODULES = {
     "open311": ("open311", "keys"),
     "qgis": ("qgis",),
     "photos": ("photos",),
-    "users": ("users",),
+    "users": ("users", "access"),
     "audit": ("audit",),
 }
 

@@ -162,5 +162,26 @@ def enable(login: Login, as_json: Json = False) -> None:
     _write(path, known, "enabled", known[place], as_json)
 
 
+def access(
+    write: Annotated[
+        Path | None,
+        typer.Option("--write", help="Bring the tables of this file up to date (docs/access.md)."),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Who may do what: every step by role and area, every table and page by role."""
+    from commands.access_table import access_rows, access_tables, rewritten
+
+    if write is not None:
+        write.write_text(rewritten(write.read_text(encoding="utf-8")), encoding="utf-8")
+    if as_json:
+        emit({"steps": access_rows(), "written": str(write) if write else None})
+    elif write is not None:
+        say(f"Wrote the tables of {write!s}.")
+    else:
+        say(access_tables())
+
+
 def register(parent: typer.Typer) -> None:
     parent.add_typer(app, name="users")
+    parent.command("access", epilog="Example: ./rasd access --write docs/access.md")(access)
