@@ -25,6 +25,7 @@ from views.words import Words, number
 CHOSEN = "_inbox_chosen"  # report id to Chosen
 STEP = "bulk_step"
 RESULT = "_bulk_result"
+CHANGED = "_bulk_changed"  # reports were changed since the page was drawn whole
 MOST_TOLD = 20
 
 
@@ -86,7 +87,8 @@ def _review(
     """Form, what will happen to how many, and the button that does it."""
     step, some = BY_ACTION[action], offers[action]
     form = Form("bulk", action)
-    stepform.draw(words, form, step, offer, Known(), many=True)
+    with st.container(width=stepform.WIDTH):
+        stepform.draw(words, form, step, offer, Known(), many=True)
     before = Counter(one.status for one in some)
     target = words.status(step.target) if step.target is not None else words("bulk.stays")
     rows = "".join(
@@ -125,6 +127,7 @@ def _act(action: Action, some: tuple[Chosen, ...], zone: ZoneInfo) -> None:
     told = stepform.detail(form, step, zone, many=True)
     outcomes = stepping.act_on_each(access.connection, some, action, told)
     st.session_state[RESULT] = _Result(action, outcomes)
+    st.session_state[CHANGED] = True
     form.done()
     _leave()
 

@@ -93,7 +93,10 @@ def draw(words: Words, case: Case, zone: ZoneInfo) -> None:
             for one in candidates[:_SUGGESTED]
         )
         route = _route(case, form, step)
-        stepform.draw(words, form, step, found, Known(case.element_id, case.severity, case.unit, route, near))
+        with st.container(width=stepform.WIDTH):
+            stepform.draw(
+                words, form, step, found, Known(case.element_id, case.severity, case.unit, route, near)
+            )
         if "agency_id" in (*step.needs, *step.offers) and step.action is not Action.REFER:
             st.html(note(_routed(words, route, found)))
         st.button(

@@ -149,13 +149,16 @@ def _filters(words: Words, chosen: Territory, zone: ZoneInfo, now: dt.datetime) 
         statuses = _several(
             words("inbox.statuses"),
             "x_status",
-            {s.name.lower(): (words.status(s), n) for s, n in there.by_status},
+            {
+                s.name.lower(): (words.status(s), dict(there.by_status).get(s, 0))
+                for s in (turn if waits else inbox.unended())
+            },
             words,
         )
         bands = _several(
             words("inbox.bands"),
             "x_band",
-            {str(b): (words(f"band.{b}"), n) for b, n in there.by_band if n},
+            {str(b): (words(f"band.{b}"), n) for b, n in there.by_band},
             words,
         )
         groups = _several(words("filters.groups"), "x_group", _named(words, there.by_group), words)
@@ -288,6 +291,8 @@ def _breakdown(words: Words, counted: InboxCounts) -> str:
 def _work(desk: Desk) -> None:
     """Map and list; a click, a chosen report or a step runs only this."""
     words = desk.words
+    if st.session_state.pop(bulk.CHANGED, False):
+        st.rerun()  # the figures above count what was changed
     cell = beside.cell_of(st.session_state[CELL])
     desk = replace(desk, query=replace(desk.query, cell=cell))
     try:

@@ -25,6 +25,7 @@ from data.routing import Route
 from views.words import Words, number
 
 MOST_TEXT = 4000
+WIDTH = 720  # px at most: a line of text stays readable
 PHOTO_TYPES = ("jpg", "jpeg", "png", "webp")
 #: Fields in the order of a form. ``rule_id`` is never typed: it comes with the owner.
 ORDER = (
