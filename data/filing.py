@@ -163,6 +163,8 @@ def file_report(conn: Connection, filing: Filing) -> Filed:
     before = _filed_before(conn, filing.territory_id, content)
     if before is not None:
         return before
+    if filing.photos:
+        photos.write(conn, filing.photos)  # before the number is drawn, whose lock others wait for
     try:
         with conn.begin_nested():
             row = _insert(conn, filing, cell, content, filing.channel or CHANNELS.get(role, Channel.STAFF))

@@ -120,12 +120,13 @@ def follow(conn: Connection, report_id: int) -> int:
 
 
 def unfollow(conn: Connection, report_id: int) -> None:
-    """No longer follow a report."""
-    # Served by pk_report_follower.
+    """No longer follow a report, nor what repeats it."""
+    # Served by pk_report_follower, ix_report_duplicate_of.
     conn.execute(
         text(
             """DELETE FROM report_follower
-               WHERE report_id = :report AND principal_id = (SELECT rasd_principal_id())"""
+               WHERE principal_id = (SELECT rasd_principal_id()) AND (report_id = :report
+                 OR report_id IN (SELECT id FROM report WHERE duplicate_of = :report))"""
         ),
         {"report": report_id},
     )

@@ -19,7 +19,7 @@ import re
 import struct
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -246,6 +246,24 @@ def _moment(said: object, offset: object, zone: dt.tzinfo | None) -> dt.datetime
 # -- the store ------------------------------------------------------------------------
 
 
+def write(conn: Connection, photos: Sequence[Photo]) -> None:
+    """Write the files of photos that are about to be stored, as far as the user's day has room.
+
+    ``store`` does it too; done before, a transaction that holds locks need not wait for the disk.
+
+    Raises
+    ------
+    PhotoRefused : the user has reached the limit of a day.
+    """
+    # Counted by the owner's function: also photos of reports that have left the user's areas.
+    held = int(conn.scalar(text("SELECT rasd_photos_today()")) or 0)
+    if held + len({photo.digest for photo in photos}) > settings().photos_a_day:
+        raise PhotoRefused("too_many")
+    for photo in photos:
+        _write(path(photo.digest), photo.content)
+        _write(path(photo.digest, small=True), photo.small)
+
+
 def store(conn: Connection, report_id: int, photo: Photo) -> str:
     """Keep a photo with a report that is open to the user; returns its digest.
 
@@ -262,11 +280,7 @@ def store(conn: Connection, report_id: int, photo: Photo) -> str:
         {"digest": photo.digest, "report": report_id},
     ):
         return photo.digest
-    # Counted by the owner's function: also photos of reports that have left the user's areas.
-    if int(conn.scalar(text("SELECT rasd_photos_today()")) or 0) >= settings().photos_a_day:
-        raise PhotoRefused("too_many")
-    _write(path(photo.digest), photo.content)
-    _write(path(photo.digest, small=True), photo.small)
+    write(conn, (photo,))
     conn.execute(
         text(
             """INSERT INTO photo (digest, report_id, mime, width, height, bytes, taken_at, principal_id)

@@ -78,25 +78,41 @@ BEGIN
   END IF;
 END $$;
 
+-- Who follows a duplicate is a follower of its root, once; a second row of the same person
+-- stays where they followed, so that nothing is lost when reports part again.
+CREATE OR REPLACE FUNCTION rasd_settle_followers(root bigint) RETURNS void
+LANGUAGE sql SET search_path = pg_catalog, public, pg_temp AS $$
+  WITH moving AS (
+    SELECT DISTINCT ON (f.principal_id) f.report_id, f.principal_id FROM report_follower f
+    WHERE f.report_id IN (SELECT r.id FROM report r WHERE r.duplicate_of = $1)
+      AND NOT EXISTS (SELECT FROM report_follower o WHERE o.report_id = $1 AND o.principal_id = f.principal_id)
+    ORDER BY f.principal_id, f.since, f.report_id)
+  UPDATE report_follower f SET report_id = $1, first_report_id = f.report_id
+  FROM moving m WHERE f.report_id = m.report_id AND f.principal_id = m.principal_id;
+$$;
+
+-- Followers that came with duplicates go back to them, before it is settled anew.
+CREATE OR REPLACE FUNCTION rasd_return_followers(root bigint) RETURNS void
+LANGUAGE sql SET search_path = pg_catalog, public, pg_temp AS $$
+  UPDATE report_follower SET report_id = first_report_id, first_report_id = NULL
+  WHERE report_id = $1 AND first_report_id IS NOT NULL;
+$$;
+
 -- A report becomes a duplicate of another: its own duplicates point to the same root, so that
--- there is never a chain, and its followers go along. Who follows both keeps both.
+-- there is never a chain, and its followers go along.
 CREATE OR REPLACE FUNCTION rasd_link_duplicate(report bigint, root bigint) RETURNS void
 LANGUAGE sql SET search_path = pg_catalog, public, pg_temp AS $$
+  SELECT rasd_return_followers($1);
   UPDATE report SET duplicate_of = $2 WHERE duplicate_of = $1;
-  WITH moved AS (
-    INSERT INTO report_follower (report_id, principal_id, first_report_id, since)
-      SELECT $2, principal_id, coalesce(first_report_id, $1), since FROM report_follower WHERE report_id = $1
-      ON CONFLICT DO NOTHING RETURNING principal_id)
-  DELETE FROM report_follower f USING moved WHERE f.report_id = $1 AND f.principal_id = moved.principal_id;
+  SELECT rasd_settle_followers($2);
 $$;
 
 -- A reopened report stands by itself again: what was said to repeat it, directly or through
 -- another, points to it again, and who followed any of them follows it again.
 CREATE OR REPLACE FUNCTION rasd_unlink_duplicate(report bigint, root bigint) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, public, pg_temp AS $$
-DECLARE
-  own bigint[];
 BEGIN
+  PERFORM rasd_return_followers($2);
   WITH RECURSIVE said AS (
     -- What each duplicate of the root was last called a duplicate of.
     SELECT r.id, (SELECT (e.detail->>'of')::bigint FROM report_event e
@@ -105,14 +121,9 @@ BEGIN
   ), found AS (
     SELECT $1 AS id UNION SELECT said.id FROM said JOIN found ON said.first = found.id
   )
-  SELECT array_agg(id) INTO own FROM found;
-  UPDATE report r SET duplicate_of = $1 WHERE r.id = ANY (own) AND r.id <> $1;
-  WITH back AS (
-    DELETE FROM report_follower f WHERE f.report_id = $2 AND f.first_report_id = ANY (own)
-      RETURNING f.principal_id, f.first_report_id, f.since)
-  INSERT INTO report_follower (report_id, principal_id, first_report_id, since)
-    SELECT $1, principal_id, nullif(first_report_id, $1), since FROM back
-    ON CONFLICT DO NOTHING;
+  UPDATE report r SET duplicate_of = $1 FROM found WHERE r.id = found.id AND r.id <> $1;
+  PERFORM rasd_settle_followers($2);
+  PERFORM rasd_settle_followers($1);
 END $$;
 
 -- Photos that the user has stored in the last 24 hours, wherever their reports are now.

@@ -395,6 +395,33 @@ def test_a_chain_points_to_its_root_a_circle_is_refused_and_the_middle_takes_its
     assert _followers(conn) == before and _row(conn, a).duplicate_of is None
 
 
+def test_whatever_is_linked_and_reopened_there_is_no_chain_and_no_follower_is_lost(
+    town: Town, as_user: Any
+) -> None:
+    conn = as_user(town.clerk)
+    rng = np.random.default_rng(11)
+    reports = _chain(conn, town, "123456")
+    for report in reports[:3]:
+        following.follow(conn, report)
+    before = _followers(conn)
+    for _ in range(40):
+        one, other = (int(r) for r in rng.choice(reports, 2, replace=False))
+        if _row(conn, one).status == Status.DUPLICATE:
+            act(conn, one, Action.REOPEN, last_seq(conn, one), {"reason": "no"})
+        elif duplicates.root_of(conn, other) != one:
+            duplicates.mark(conn, one, other, last_seq(conn, one))
+        roots = {report: _row(conn, report).duplicate_of for report in reports}
+        assert all(root is None or roots[root] is None for root in roots.values())
+        assert all(
+            (root is not None) == (_row(conn, r).status == Status.DUPLICATE) for r, root in roots.items()
+        )
+        followed = {report for report, _ in _followers(conn)}
+        assert {roots[r] or r for r in reports[:3]} <= followed
+    while linked := [r for r in reports if _row(conn, r).duplicate_of is not None]:
+        act(conn, linked[0], Action.REOPEN, last_seq(conn, linked[0]), {"reason": "no"})
+    assert _followers(conn) == before
+
+
 def test_two_people_cannot_call_two_reports_duplicates_of_each_other_at_once(town: Town) -> None:
     with acting(town.clerk) as conn:
         a, b = _chain(conn, town, "pq")
