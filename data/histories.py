@@ -10,7 +10,7 @@ the store's table of events is locked for writing while a file is merged.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from typing import Any
 
 import numpy as np
@@ -91,13 +91,17 @@ class HistoryCounts:
     circular : reports that repeat each other in a circle: their link was dropped.
     """
 
-    accepted: int
-    unchanged: int
-    repeated: int
-    again: int
-    moved: int
-    impossible: int
-    circular: int
+    accepted: int = 0
+    unchanged: int = 0
+    repeated: int = 0
+    again: int = 0
+    moved: int = 0
+    impossible: int = 0
+    circular: int = 0
+
+    def __add__(self, other: HistoryCounts) -> HistoryCounts:
+        """Of two parts of a file that share no report."""
+        return HistoryCounts(*(a + b for a, b in zip(astuple(self), astuple(other), strict=True)))
 
 
 def known_reports(conn: Connection, source_id: int, references: pl.Series) -> pl.DataFrame:
@@ -120,7 +124,7 @@ def known_reports(conn: Connection, source_id: int, references: pl.Series) -> pl
 def store_steps(conn: Connection, territory_id: int, batch_id: int, steps: pl.DataFrame) -> HistoryCounts:
     """Append the new ones of ``steps`` (HISTORY_SCHEMA); the territory's lock must be held."""
     if steps.is_empty():
-        return HistoryCounts(0, 0, 0, 0, 0, 0, 0)
+        return HistoryCounts()
     merge = _Merge(conn, batch_id, steps)
     appended = merge.append()
     merge.write(appended)

@@ -12,6 +12,7 @@ from __future__ import annotations
 import datetime as dt
 import time
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
@@ -28,14 +29,15 @@ from data.histories import HistoryCounts, store_steps
 from data.staging import MergeCounts
 from data.territories import Territory
 from geo.errors import InputError
-from ingest.history_rows import HistoryRows, Reader
+from ingest.history_rows import HistoryRows, Reader, dates_of
 from ingest.landing import json_bodies, refused_frame, row_digests
 from ingest.profile import SHIPPED, Profile, load_profile, matched
-from ingest.readers import BadRow, file_digest, open_table
+from ingest.readers import LINE, BadRow, file_digest, open_table
 from ingest.result import Fault, IngestResult
 
 SOURCE = PROFILE = "histories"
 SHOWN_FAULTS = 20
+PART_ROWS = 500_000  # rows that are read and merged at a time, to bound memory
 _WORDS = Path(__file__).parent / "history_words.yaml"
 
 
@@ -138,7 +140,7 @@ def _read(path: Path, options: dict[str, str | None]) -> _File:
             )
         frames, bad = [], []
         for chunk in table.chunks():
-            frames.append(chunk.frame)
+            frames.append(chunk.frame.select(*mapping.values(), LINE))
             bad.extend(chunk.bad)
         if not sum(frame.height for frame in frames) and not bad:
             raise InputError(f"{path.name} has a header and no rows: there are no steps in it.")
@@ -197,21 +199,30 @@ def _load(
         columns=file.kept,
     )
     territories.lock_territory(conn, place.id)
+    dates = dates_of(file.frame, file.mapping) if "date" in file.mapping else None
     reader = Reader(
         conn,
         place.id,
         source.id,
         file.mapping,
+        dates,
         history_words(),
         list(source.profiles),
         timezone,
         now,
         quarantine.watched(conn, own),
     )
-    rows = reader.read(file.frame)
-    counts = store_steps(conn, place.id, batch, rows.steps)
-    refused, faults = _refused(file, rows)
-    quarantine.keep_refused(conn, batch, own, refused, rows.arrived)
+    counts, undated = HistoryCounts(), 0
+    refused, faults = _unread(file)
+    arrived: list[str] = []
+    for part in _parts(file):
+        rows = reader.read(part)
+        counts += store_steps(conn, place.id, batch, rows.steps)
+        undated += rows.undated
+        arrived += rows.arrived
+        more, own_faults = _refused(file, part, rows)
+        refused, faults = pl.concat([refused, more]), faults + own_faults
+    quarantine.keep_refused(conn, batch, own, refused, arrived)
     done = MergeCounts(
         accepted=counts.accepted,
         updated=0,
@@ -221,7 +232,7 @@ def _load(
         stale=0,
         default_point_reports=0,
     )
-    result = _result(file, source, done, counts, faults, _notes(file, rows, counts))
+    result = _result(file, source, done, counts, faults, _notes(file, reader, counts, undated))
     result = replace(
         result, batch=None if dry_run else batch, seconds=time.monotonic() - began, dry_run=dry_run
     )
@@ -282,33 +293,50 @@ def _result(
     )
 
 
-def _refused(file: _File, rows: HistoryRows) -> tuple[pl.DataFrame, list[list[Fault]]]:
-    """Refused rows as QUARANTINE_SCHEMA, and the faults of each."""
+def _parts(file: _File) -> Iterator[pl.DataFrame]:
+    """The rows in parts of bounded size; all rows of a report are in one of them, in their order."""
+    number = -(-file.frame.height // PART_ROWS)
+    if number == 1:
+        yield file.frame
+        return
+    part = file.frame[file.mapping["reference"]].cast(pl.String).hash(seed=1) % number
+    for i in range(number):
+        yield file.frame.filter((part == i).fill_null(i == 0))
+
+
+def _refused(file: _File, part: pl.DataFrame, rows: HistoryRows) -> tuple[pl.DataFrame, list[list[Fault]]]:
+    """Refused rows of a part as QUARANTINE_SCHEMA, and the faults of each."""
     kept = file.kept
-    texts = file.frame.select(pl.col(name).cast(pl.String) for name in kept)
     at = np.flatnonzero(rows.refused)
-    contents = row_digests(json_bodies(texts[at], kept), 0) if len(at) else pl.Series([], dtype=pl.Int64)
+    texts = part[at].select(pl.col(name).cast(pl.String) for name in kept)
+    contents = row_digests(json_bodies(texts, kept), 0) if len(at) else pl.Series([], dtype=pl.Int64)
     records: list[tuple[int, str | None, int, list[Fault], dict[str, str]]] = []
-    for row, content in zip(at, contents, strict=True):
-        whole = dict(zip(kept, texts.row(int(row)), strict=True))
+    for i, (row, content) in enumerate(zip(at, contents, strict=True)):
+        whole = dict(zip(kept, texts.row(i), strict=True))
         own = rows.faults.of_row(int(row), int(rows.lines[row]))
         records.append((int(rows.lines[row]), rows.references[int(row)], int(content), own, whole))
+    return refused_frame(records), [own for _, _, _, own, _ in records]
+
+
+def _unread(file: _File) -> tuple[pl.DataFrame, list[list[Fault]]]:
+    """Rows that could not be read at all, likewise."""
+    records: list[tuple[int, str | None, int, list[Fault], dict[str, str]]] = []
     for item in file.bad:
-        whole = {name: value for name, value in item.row.items() if name in kept}
+        whole = {name: value for name, value in item.row.items() if name in file.kept}
         own = [Fault(item.line, item.reason, None, None, item.message)]
         body = pl.DataFrame({"v": [f"{item.line}|{sorted(whole.items())}"]})
         records.append((item.line, None, int(row_digests(json_bodies(body, ["v"]), 0)[0]), own, whole))
     return refused_frame(records), [own for _, _, _, own, _ in records]
 
 
-def _notes(file: _File, rows: HistoryRows, counts: HistoryCounts) -> list[str]:
-    notes = [*file.notes, *rows.notes]
+def _notes(file: _File, reader: Reader, counts: HistoryCounts, undated: int) -> list[str]:
+    notes = [*file.notes, *reader.notes()]
     unread = [name for name in file.columns if name not in file.mapping.values()]
     if unread:
         notes.append(f"Not read and not kept, since such columns may name people: {', '.join(unread)}.")
     said = (
         (counts.repeated, "rows repeat another row of this file; each step is kept once."),
-        (rows.undated, "steps have no date: they stay behind the step before, and count from today."),
+        (undated, "steps have no date: they stay behind the step before, and count from today."),
         (
             counts.again,
             "steps were known and stand behind a new one: told again, so that the order is right.",

@@ -8,7 +8,7 @@ columns go nowhere: of who acted only the role is kept, and only where it is one
 from __future__ import annotations
 
 import datetime as dt
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -58,14 +58,14 @@ class HistoryRows:
     references: pl.Series
     arrived: list[str]
     undated: int
-    notes: list[str] = field(default_factory=list)
 
 
 class Reader:
-    """Reads the rows of one file.
+    """Reads the rows of one file, in parts.
 
     Parameters
     ----------
+    dates : the whole column of dates, as ``dates_of`` gives it: day and month are told apart once.
     source_id : the source whose references the file uses. batch_id : of this load.
     mapping : the file's column of each field. words : of ``history_words.yaml``.
     profiles : whose words for statuses count, the first first.
@@ -79,6 +79,7 @@ class Reader:
         territory_id: int,
         source_id: int,
         mapping: dict[str, str],
+        dates: pl.Series | None,
         words: dict[str, Any],
         profiles: list[Profile],
         timezone: str,
@@ -90,9 +91,16 @@ class Reader:
         self.territory_id = territory_id
         self.source_id = source_id
         self.mapping = mapping
-        self.timezone = timezone
         self.now = now
-        self.notes: list[str] = []
+        self.hints = DateHints(timezone=timezone)
+        evidence = DateEvidence()
+        if dates is not None:
+            evidence.update(dates)
+        self.order = evidence.settle(self.hints)
+        # What the notes at the end are made of.
+        self.turned = False
+        self.lost_originals = 0
+        self.unknown: dict[str, set[str]] = {"status": set(), "action": set(), "role": set()}
         self.actions = _folded(words["actions"], Action)
         self.roles = {fold(w): str(Role(code)) for code, own in words["roles"].items() for w in own}
         self.statuses = _folded(words["statuses"], Status)
@@ -150,8 +158,32 @@ class Reader:
             keys[0],
             self._arrived(keys, refused),
             int(taken["at"].is_null().sum()),
-            self.notes,
         )
+
+    def notes(self) -> list[str]:
+        """What is to be said of all rows that were read."""
+        out = []
+        counts = self.order.counts
+        if counts.dmy or counts.mdy or counts.ambiguous:
+            out.append(f"{self.mapping['date']}: {self.order.describe()}")
+        for name in ("status", "action"):
+            if self.unknown[name]:
+                shown = ", ".join(map(repr, sorted(self.unknown[name])[:8]))
+                out.append(f"{self.mapping[name]}: not known as a {name}: {shown}.")
+        if self.unknown["role"]:
+            # Not shown and not kept: such a cell may hold somebody's name.
+            out.append(
+                f"{self.mapping['role']}: {len(self.unknown['role']):,} different texts are no role that Rasd "
+                "knows; they were left out."
+            )
+        if self.lost_originals:
+            out.append(
+                f"{self.mapping['of']}: {self.lost_originals:,} rows name a report that is not in the store: "
+                "the step is kept with the reference as written."
+            )
+        if self.turned:
+            out.append("The file has the newest step first: rows of one moment were read from below.")
+        return out
 
     def _in_order(self, steps: pl.DataFrame) -> pl.DataFrame:
         """Steps in the order of telling: a file that has the newest first is turned round."""
@@ -162,7 +194,7 @@ class Reader:
         ).row(0)
         if down <= up:
             return steps
-        self.notes.append("The file has the newest step first: rows of one moment were read from below.")
+        self.turned = True
         return steps.reverse()
 
     # -- columns --------------------------------------------------------------------------
@@ -187,11 +219,8 @@ class Reader:
         lost = (given & ids.is_null()).to_numpy()
         if required:
             faults.add("unknown_report", self.mapping[name], lost, references)
-        elif lost.any():
-            self.notes.append(
-                f"{self.mapping[name]}: {int(lost.sum()):,} rows name a report that is not in the store: the "
-                "step is kept with the reference as written."
-            )
+        else:
+            self.lost_originals += int(lost.sum())
         return ids
 
     def _steps(self, frame: pl.DataFrame, faults: Faults) -> tuple[NDArray[np.int16], NDArray[np.int16]]:
@@ -217,7 +246,7 @@ class Reader:
         if unknown:
             column = self.mapping[name]
             faults.add(f"unknown_{name}", column, values.is_in(unknown).fill_null(False).to_numpy(), values)
-            self.notes.append(f"{column}: not known as a {name}: {', '.join(map(repr, unknown[:8]))}.")
+            self.unknown[name] |= set(unknown)
         return values.replace_strict(
             words, [codes[word] if codes[word] is not None else -1 for word in words],
             default=-1, return_dtype=pl.Int16,
@@ -227,18 +256,9 @@ class Reader:
         column = self.mapping.get("date")
         if column is None:
             return pl.Series("at", [None], dtype=pl.Datetime("us", "UTC")).new_from_index(0, frame.height)
-        values = frame[column]
-        if "time" in self.mapping:
-            values = joined_clock(values, self._text(frame, "time"))
-        evidence = DateEvidence()
-        evidence.update(values)
-        hints = DateHints(timezone=self.timezone)
-        order = evidence.settle(hints)
-        counts = order.counts
-        if counts.dmy or counts.mdy or counts.ambiguous:
-            self.notes.append(f"{column}: {order.describe()}")
+        values = dates_of(frame, self.mapping)
         parsed = parse_dates(
-            values, order, hints, window=(_EARLIEST, self.now.date() + dt.timedelta(days=366))
+            values, self.order, self.hints, window=(_EARLIEST, self.now.date() + dt.timedelta(days=366))
         )
         for code in ("unreadable_date", "hijri_year_implausible"):
             faults.add(code, column, equals(parsed.fault, code), as_text(values), parsed.proposal)
@@ -259,12 +279,7 @@ class Reader:
         values = self._text(frame, "role")
         words = values.unique().drop_nulls().sort().to_list()
         known = {word: self.roles.get(fold(word)) for word in words}
-        unknown = sum(code is None for code in known.values())
-        if unknown:
-            # Not shown and not kept: such a cell may hold somebody's name.
-            self.notes.append(
-                f"{self.mapping['role']}: {unknown:,} different texts are no role that Rasd knows; they were left out."
-            )
+        self.unknown["role"] |= {word for word, code in known.items() if code is None}
         return values.replace_strict(words, [known[w] for w in words], default=None, return_dtype=pl.String)
 
     def _parties(self, entity: pl.Series, owns: pl.Series, works: pl.Series) -> tuple[pl.Series, pl.Series]:
@@ -302,6 +317,14 @@ class Reader:
         taken = pl.Series(~refused)
         both = pl.concat([keys[0].filter(taken), keys[1].filter(taken)]).unique()
         return both.filter(both.is_in(self.watched)).to_list()
+
+
+def dates_of(frame: pl.DataFrame, mapping: dict[str, str]) -> pl.Series:
+    """The column of dates, with the time of day where that has a column of its own."""
+    values = frame[mapping["date"]]
+    if "time" not in mapping:
+        return values
+    return joined_clock(values, clean(as_text(frame[mapping["time"]])))
 
 
 def _folded(words: dict[str, list[str]], kind: type[Action] | type[Status]) -> dict[str, int]:

@@ -15,6 +15,7 @@ from data.life import Action
 from data.replay import standing_steps, state
 from data.vocabulary import Flag, Status
 from geo.errors import InputError
+from ingest import histories
 from ingest.histories import ingest_histories
 from ingest.pipeline import ingest_reports
 
@@ -141,6 +142,29 @@ def test_a_step_after_the_last_moves_the_report_and_one_that_cannot_be_is_flagge
         assert events.check(conn) == []
 
 
+def test_a_large_file_is_read_in_parts_and_gives_the_same(
+    loaded: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Newest first, several reports, rows of one report apart.
+    rows = "".join(
+        f"A{n},{status},2026-05-{day:02d}\n"
+        for day, status in ((9, "closed"), (9, "treated"), (8, "in progress"), (7, "reopened"))
+        for n in (1, 5)
+    )
+    monkeypatch.setattr(histories, "PART_ROWS", 3)
+    done = _load(loaded, tmp_path, "parts.csv", "reference,status,date\n" + rows, timezone="UTC")
+    assert (done.read, done.accepted) == (8, 8)
+    assert any("newest step first" in note for note in done.notes)
+    for reference in ("A1", "A5"):
+        assert _report(loaded, reference).status == Status.CLOSED
+        assert [step[2] for step in _history(loaded, reference)[-4:]] == [
+            Status.REOPENED, Status.IN_PROGRESS, Status.TREATED, Status.CLOSED,
+        ]  # fmt: skip
+    assert (
+        _load(loaded, tmp_path, "parts.csv", "reference,status,date\n" + rows, timezone="UTC").accepted == 0
+    )
+
+
 def test_a_step_without_a_date_keeps_its_place_and_counts_from_its_recording(
     loaded: Any, tmp_path: Path
 ) -> None:
@@ -181,7 +205,7 @@ def test_a_later_export_that_goes_back_from_the_end_is_flagged_too(loaded: Any, 
     path = tmp_path / "city.csv"
     path.write_text(
         "reference,type,opened at,updated at,status,latitude,longitude\n"
-        "A1,Pothole,2026-03-01 08:00,2026-04-01 12:00,in progress,26.40,50.10\n",
+        "A1,Pothole,2026-03-01 08:00,2026-05-20 12:00,in progress,26.40,50.10\n",
         encoding="utf-8",
     )
     done = ingest_reports(loaded.engine, path, territory="city", timezone="UTC", now=NOW)
