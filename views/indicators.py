@@ -16,7 +16,7 @@ import streamlit as st
 from data.analyses.indicators import WHOLE, Dimension, Indicator, IndicatorResult
 from data.territories import Territory, all_territories
 from geo.errors import InputError, RasdError
-from views import access, answers, cards, jobs, navigation, notices, state, style
+from views import access, answers, cards, jobs, keeping, navigation, notices, state, style
 from views.gauge import asked, behind, charts, choropleth, figures, grid, ranking
 from views.remarks import sentence
 from views.words import LANGUAGES, Words, number
@@ -71,13 +71,14 @@ def _body(words: Words) -> None:
         st.html(cards.head(words, words.pick(chosen.name_ar, chosen.name_en), period, "gauge.page"))
         if chosen.simulated:
             st.html(notices.simulated(words, illustrative=False))
-    result = asked.answer(version, query)
+    told = keeping.version(version, chosen.id)
+    result = asked.answer(told, query)
     _freshness(words, result)
     with st.container():
         figures.draw(words, result)
     with st.container(key="rasd_behind_top"):
-        behind.draw(words, version, query, result)
-    _compared(words, chosen, version, result)
+        behind.draw(words, told, query, result)
+    _compared(words, chosen, told, result)
     grid.draw(words, chosen.code, result)
     _remarks(words, result)
     state.finish()
