@@ -25,7 +25,7 @@ from data.life import BEFORE
 from data.query import TerritoryFacts, parent_sql
 from data.vocabulary import FINAL, Flag, Precision, Status
 from geo.replay import counting_from, in_order
-from geo.spells import ASIDE, CLOSED, OPEN, REFERRED, Meanings, Spells, spells
+from geo.spells import ASIDE, CLOSED, OPEN, REFERRED, Meanings, Spells, since_last, spells
 
 Arrays = dict[str, NDArray]
 Tick = Callable[[float], None]
@@ -43,7 +43,9 @@ REPORTS: dict[str, type[np.generic]] = {
     "channel": np.int8, "place": np.int32,
 }  # fmt: skip
 # One entry a report too: its first turn, and the bit MORE where others followed.
-FIRSTS: dict[str, type[np.generic]] = {"first_since": np.int32, "first_kind": np.int8}
+# `again`: minutes from the last closing of the same element in the same place to the opening,
+# NEVER where there was none (with the elements as they are now).
+FIRSTS: dict[str, type[np.generic]] = {"first_since": np.int32, "first_kind": np.int8, "again": np.int32}
 # One entry a turn, in order of `since`; `report`: position above. `until`: NEVER while it
 # holds. `kind`: one of geo.spells with the bits below.
 SPELLS: dict[str, type[np.generic]] = {
@@ -156,7 +158,7 @@ def read(
     by_time = np.argsort(checks["check_at"], kind="stable")
     made = {name: reports[name] for name in (*REPORTS, *PLACES)}
     made |= whole | {name: checks[name][by_time] for name in CHECKS}
-    made |= _firsts(made) | _changes(conn, facts, ids, where, known)
+    made |= _firsts(made) | {"again": _again(made)} | _changes(conn, facts, ids, where, known)
     told(1.0)
     return {
         # Little-endian by declaration: a store may be read on another machine.
@@ -326,6 +328,42 @@ def _firsts(made: Arrays) -> Arrays:
         "first_since": since,
         "first_kind": kind | np.where(np.bincount(report, minlength=n) > 1, MORE, 0),
     }
+
+
+def _again(made: Arrays) -> NDArray[np.int64]:
+    """Minutes from the last closing of the like in the same place to each opening, (n,)."""
+    report = made["spell_report"].astype(np.int64)
+    since = made["spell_since"].astype(np.int64)
+    closing = (made["spell_kind"] & KIND_BITS) == CLOSED
+    every = np.arange(len(made["id"]), dtype=np.int64)
+    return returned_after(
+        every, report[closing], since[closing], made["place"], made["element"], made["opened"]
+    )
+
+
+def returned_after(
+    wanted: NDArray[np.int64],
+    report: NDArray[np.int64],
+    since: NDArray[np.int64],
+    place: NDArray,
+    element: NDArray,
+    opened: NDArray,
+) -> NDArray[np.int64]:
+    """Minutes from the last closing of the same element in the same place to some openings, (k,).
+
+    Parameters
+    ----------
+    wanted : (k,) reports. report, since : (m,) closings, whose and when.
+    place, element, opened : columns of all reports.
+
+    NEVER for none, and for a report without place or element. A closing before its own
+    opening is a slip of the pen and tells nothing of the place.
+    """
+    kinds = int(element.max(initial=0)) + 1
+    key = place.astype(np.int64) * kinds + element
+    true = (since >= opened[report]) & (place[report] > 0)
+    found = since_last(key[wanted], opened[wanted].astype(np.int64), key[report[true]], since[true], NEVER)
+    return np.where((place[wanted] > 0) & (element[wanted] > 0), found, NEVER)
 
 
 def _changes(

@@ -14,6 +14,7 @@ from __future__ import annotations
 import datetime as dt
 import functools
 import threading
+import zlib
 from collections import OrderedDict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -31,6 +32,8 @@ from geo.spells import OPEN, REFERRED
 
 _PREFIX = "life."
 _STAMP = _PREFIX + "stamp"
+#: Which columns there are, as a number: others kept before are read anew.
+_FORM = zlib.crc32(repr([(name, np.dtype(kind).str) for name, kind in KINDS.items()]).encode())
 #: Steps are written in transactions that end within this: later ones are never missed.
 _TAIL = dt.timedelta(minutes=2)
 PATIENCE = dt.timedelta(minutes=15)
@@ -156,13 +159,21 @@ class Standing:
             self._fields[name] = values
         return self._fields[name]
 
-    def _put_back(self, values: NDArray, number: int) -> NDArray:
+    def changed(self, name: str) -> NDArray[np.int64]:
+        """Reports of which a column was replaced later, (k,), some more than once."""
+        return self.lives.columns["change_report"][self._later(list(FIELDS).index(name))].astype(np.int64)
+
+    def _later(self, number: int) -> NDArray[np.int64]:
         columns = self.lives.columns
-        later = np.flatnonzero(
+        return np.flatnonzero(
             (columns["change_field"] == number)
             & (columns["change_at"] >= self.minute)
             & (columns["change_report"] < self.reports)
         )
+
+    def _put_back(self, values: NDArray, number: int) -> NDArray:
+        columns = self.lives.columns
+        later = self._later(number)
         if not len(later):
             return values
         # By report and in the order of the steps: the first one later knows what it was.
@@ -237,7 +248,7 @@ def refresh(engine: Engine, territory_id: int, tick: Tick | None = None) -> Fres
         made = conn.execute(text("SELECT clock_timestamp()")).scalar_one()
         columns = eventcolumns.read(conn, facts, tick=tick)
         tail = made - _TAIL
-        stamp = (_number(made), _number(tail), _steps_since(conn, facts, tail), facts.data_version)
+        stamp = (_number(made), _number(tail), _steps_since(conn, facts, tail), _FORM)
     with engine.begin() as conn, raw_cursor(conn) as cursor:
         cursor.execute("SELECT pg_advisory_xact_lock(%s, %s)", (_LOCK, facts.id))
         columns["stamp"] = np.array(stamp, dtype="<i8")
@@ -291,7 +302,9 @@ def _stamp(conn: Connection, facts: TerritoryFacts) -> tuple[dt.datetime, dt.dat
     ).one_or_none()
     if row is None:
         return None
-    made, tail, steps, _ = np.frombuffer(row.data, dtype="<i8").tolist()
+    made, tail, steps, form = np.frombuffer(row.data, dtype="<i8").tolist()
+    if form != _FORM:
+        return None  # kept by another version of Rasd
     return _EPOCH + made * _MICROSECOND, _EPOCH + tail * _MICROSECOND, steps, row.data_version
 
 

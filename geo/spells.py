@@ -131,3 +131,20 @@ def spells(
     decided = meanings.check[before] & ~first & ~meanings.check[to] & ((kind == CLOSED) | (kind == OPEN))
     check = np.flatnonzero(decided)
     return found, Checks(row[check], own[check], when[check], kind[check] == OPEN), counts
+
+
+def since_last(key: Ints, at: Ints, known_key: Ints, known_at: Ints, never: int) -> Ints:
+    """How long before each moment the last known one with the same key was, (k,); ``never`` for none.
+
+    Parameters
+    ----------
+    key, at : (k,) keys from 0 to 2^31 - 1, and moments as whole numbers of 32 bits.
+    known_key, known_at : (m,) likewise. One at the very moment is not before it.
+    """
+    low = -(1 << 31)
+    known = np.sort((known_key << 32) + (known_at - low))
+    wanted = (key << 32) + (at - low)
+    place = np.searchsorted(known, wanted) - 1
+    before = known[place.clip(min=0)] if len(known) else np.full(len(wanted), -1, dtype=np.int64)
+    same = (place >= 0) & (before >= key << 32)
+    return np.where(same, np.minimum(wanted - before, never), never)

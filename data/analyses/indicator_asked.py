@@ -51,7 +51,6 @@ class Asked:
     ground: Ground
     units: Floats  # by element id
     tables: dict[str, NDArray[np.bool_]]  # of the filters, by column and id
-    returns: NDArray[np.bool_] | None = None  # found once for many periods
 
     def rules(self, span: Span) -> Rules:
         """The rules as of the end of a period."""
@@ -71,7 +70,6 @@ class Asked:
             limits,
             lambda positions: self.fits(standing, positions),
             referred_open=self.query.by is Dimension.ENTITY,
-            known_returns=self.returns,
         )
 
     def fits(self, standing: Standing, positions: Ints) -> NDArray[np.bool_]:

@@ -273,10 +273,6 @@ def _by_month(asked: Asked) -> IndicatorResult:
     chain = [_Period.of(asked, *span) for span in spans]
     chain.insert(0, chain[0].before(asked))
     scatter = scatters(asked, chain[-1].span)
-    if not len(asked.lives.columns["change_report"]):
-        # Unless an element was changed since, what came back is the same at every moment.
-        around = Span(chain[0].span.start, chain[-1].span.end)
-        asked = dataclasses.replace(asked, returns=asked.rules(around).returns())
     answers = [numbers(asked, one.span, one.months) for one in chain]
     rows = []
     for place in range(1, len(chain)):

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from data.eventcolumns import DAY_ONLY, KIND_BITS, NO_TIME, REOPENED, UNTREATED
+from data.eventcolumns import DAY_ONLY, KIND_BITS, NO_TIME, REOPENED, UNTREATED, returned_after
 from data.lives import Standing, place
 from geo.spells import ASIDE, CLOSED, REFERRED
 
@@ -85,8 +85,6 @@ class Rules:
     standing : the reports as of ``span.end``.
     fits : which of some positions (k,) belong to the question, (k,) bool.
     referred_open : a report referred to an entity still waits (for the entity's own rows).
-    known_returns : what ``returns`` found for a period around this one; a closing that came
-        before an opening came before it at every later moment too.
     """
 
     def __init__(
@@ -97,13 +95,11 @@ class Rules:
         fits: Callable[[Ints], NDArray[np.bool_]],
         *,
         referred_open: bool = False,
-        known_returns: NDArray[np.bool_] | None = None,
     ) -> None:
         self.s, self.span, self.limits = standing, span, limits
         self.columns = standing.lives.columns
         self.fits = fits
         self.referred_open = referred_open
-        self.known_returns = known_returns
 
     def _opened(self, start: int) -> Ints:
         """Reports opened from a minute up to the end."""
@@ -194,33 +190,23 @@ class Rules:
 
     def _closed_before(self, base: Ints) -> NDArray[np.bool_]:
         """Whether the same kind had been closed in the same place, within the days before each opening, (k,)."""
-        if self.known_returns is not None:
-            return self.known_returns[base]
-        spot, element, opened = self.columns["place"], self.s.column("element"), self.columns["opened"]
-        rows = self.closings(self.span.start - self.limits.recurrence, self.span.end)
-        report = self.columns["spell_report"][rows]
-        here = np.zeros(int(spot.max(initial=0)) + 1, dtype=bool)
-        here[spot[base]] = True
-        since = self.columns["spell_since"][rows]
-        # A closing before its own opening is a slip of the pen and tells nothing of the place.
-        use = (report < self.s.reports) & here[spot[report]] & (since >= opened[report])
-        report, since = report[use].astype(np.int64), since[use].astype(np.int64)
-        kinds = int(element.max(initial=0)) + 1
-        # One number of place, kind and time, so that one search finds the closing before.
-        key = (spot[report].astype(np.int64) * kinds + element[report]) << 32
-        closings = np.sort(key + (since - NO_TIME))
-        own = (spot[base].astype(np.int64) * kinds + element[base]) << 32
-        wanted = own + (opened[base].astype(np.int64) - NO_TIME)
-        last = np.searchsorted(closings, wanted) - 1
-        before = closings[last.clip(min=0)] if len(closings) else np.zeros(len(base), np.int64)
-        return (last >= 0) & (before >= wanted - self.limits.recurrence) & (before >= own)
-
-    def returns(self) -> NDArray[np.bool_]:
-        """Of all reports whether the like had been closed there before, (reports,): for many periods at once."""
-        found = np.zeros(self.s.reports, dtype=bool)
-        base = self._opened(self.span.start)
-        found[base] = self._closed_before(base)
-        return found
+        gap = self.columns["again"][base].astype(np.int64)
+        spot = self.columns["place"]
+        moved = self.s.changed("element")
+        if len(moved):
+            # Where an element was changed later, the place is looked at as it was then.
+            touched = np.zeros(int(spot.max(initial=0)) + 1, dtype=bool)
+            touched[spot[moved]] = True
+            anew = np.flatnonzero(touched[spot[base]])
+            rows = self.closings(NO_TIME + 1, self.span.end)
+            report = self.columns["spell_report"][rows].astype(np.int64)
+            here = (report < self.s.reports) & touched[spot[np.minimum(report, len(spot) - 1)]]
+            since = self.columns["spell_since"][rows[here]].astype(np.int64)
+            element, opened = self.s.column("element"), self.columns["opened"]
+            gap[anew] = returned_after(
+                base[anew], report[here], since, spot[: self.s.reports], element, opened
+            )
+        return gap <= self.limits.recurrence
 
     # ---- closings that deserve a look ----
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from geo.errors import InputError
 from geo.replay import standing
-from geo.spells import ASIDE, CLOSED, OPEN, REFERRED, Meanings, spells
+from geo.spells import ASIDE, CLOSED, OPEN, REFERRED, Meanings, since_last, spells
 
 # 0 received, 1 assigned, 2 treated, 3 quality check, 4 closed, 5 rejected, 6 referred, 7 enforcement
 KINDS = [OPEN, OPEN, OPEN, OPEN, CLOSED, ASIDE, REFERRED, OPEN]
@@ -88,3 +88,12 @@ def test_events_out_of_order_or_of_an_unknown_status_are_refused() -> None:
         spells(*told([(1, 1, 1), (0, 1, 1)]), MEANINGS)
     with pytest.raises(InputError, match="no meaning"):
         spells(*told([(0, 8, 1)]), MEANINGS)
+
+
+def test_the_last_known_moment_of_the_same_key_is_found_and_none_is_said() -> None:
+    got = since_last(
+        np.array([1, 1, 2, 3, 1]), np.array([10, 5, 10, 10, -7]),
+        np.array([1, 1, 2, 1]), np.array([5, 9, 10, -9]), 99,
+    )  # fmt: skip
+    assert got.tolist() == [1, 14, 99, 99, 2]
+    assert since_last(np.array([1]), np.array([1]), np.zeros(0, int), np.zeros(0, int), 99).tolist() == [99]
