@@ -53,6 +53,7 @@ _OWN_PLACE = (
 )
 _LOW = 0xFFFFFFFF
 _REMEMBERED = 2  # about 46 bytes a report each
+_RANGE = 1 << 17  # ids read at a time: a word of progress, and a chance to stop, every few seconds
 _held: OrderedDict[tuple[Any, ...], dict[str, NDArray]] = OrderedDict()
 _lock = threading.Lock()
 
@@ -118,7 +119,7 @@ def _made(conn: Connection, facts: TerritoryFacts, as_of: AsOf, tick: Tick) -> d
     params = parameters(facts.id, as_of)
     wanted = [*columns.fields(_STATUS, _CLOSED), *_OWN_PLACE]
     parts: list[list[NDArray[np.int64]]] = []
-    for numbers in packed(conn, wanted, _CONDITION, params, tables=_TABLES):
+    for numbers in packed(conn, wanted, _CONDITION, params, _RANGE, _TABLES):
         parts.append(numbers)
         tick(0.4 * (1 - 0.7 ** len(parts)))
     whole = [
