@@ -140,15 +140,16 @@ class Standing:
             found[again], since[again] = kinds[at], sinces[at]
         return found, since
 
-    def waiting(self) -> NDArray[np.int64]:
-        """Reports that were neither closed nor set aside, ascending; referred ones are among them."""
+    def waiting(self) -> tuple[NDArray[np.int64], NDArray[np.int8]]:
+        """Reports that were neither closed nor set aside, ascending, and whether they were referred."""
         c = self.lives.columns
         kind = c["first_kind"][: self.reports]
         still = c["first_since"][: self.reports] >= np.int32(self.minute)
         # A few candidates more than wanted, told apart below.
         maybe = np.flatnonzero(still | (kind & MORE != 0) | (kind == REFERRED))
         then, _ = self.stood(maybe)
-        return maybe[(then == OPEN) | (then == REFERRED)]
+        waits = (then == OPEN) | (then == REFERRED)
+        return maybe[waits], then[waits]
 
     def column(self, name: str) -> NDArray:
         """A column as it was then, (reports,): what steps replaced later is put back."""

@@ -6,19 +6,25 @@ that it lies in, a cell for the area of its centre; at a boundary the two may di
 
 from __future__ import annotations
 
+import threading
+from collections import OrderedDict
+
 import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import text
 
-from data.analyses.ground import visited
+from data.analyses.ground import Ground, visited
 from data.analyses.indicator_asked import Asked, Numbers, by_row, nothing
 from data.analyses.indicator_terms import Dimension
-from data.analyses.measures import Span, distinct
+from data.analyses.measures import Span
 from data.eventcolumns import as_moment
 from data.lives import Standing
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
+_REMEMBERED = 4
+_held: OrderedDict[tuple[object, ...], tuple[Ground, Ints]] = OrderedDict()
+_lock = threading.Lock()
 
 
 def _chosen(asked: Asked) -> NDArray[np.bool_]:
@@ -59,12 +65,26 @@ def on_ground(asked: Asked, report: Ints) -> Ints:
 
 def _ground_of(asked: Asked, report: Ints) -> Ints:
     """The ground's cell of each report (k,); -1 where it lies on none."""
-    c = asked.lives.columns
-    spot = c["place"][report]
-    places = distinct(spot)
-    found = np.empty(int(spot.max(initial=0)) + 1, dtype=np.int64)
-    found[places] = asked.ground.positions(c["place_cell"][places])
-    return found[spot]
+    found: Ints = _of_places(asked)[asked.lives.columns["place"][report]]
+    return found
+
+
+def _of_places(asked: Asked) -> Ints:
+    """The ground's cell of each place, (places,); found once for a reading of the lives."""
+    fresh, facts = asked.lives.freshness, asked.lives.facts
+    # The ground itself is in the key, so that no other can have its place in memory.
+    key = (asked.conn.engine.url.render_as_string(), facts.id, facts.code, fresh, asked.query.known_at)
+    with _lock:
+        held = _held.get(key)
+        if held is not None and held[0] is asked.ground and fresh.packed:
+            _held.move_to_end(key)
+            return held[1]
+    made = asked.ground.positions(asked.lives.columns["place_cell"])
+    with _lock:
+        _held[key] = (asked.ground, made)
+        while len(_held) > _REMEMBERED:
+            _held.popitem(last=False)
+    return made
 
 
 def coverage(asked: Asked, standing: Standing, report: Ints, span: Span) -> Numbers | None:

@@ -143,10 +143,8 @@ class Rules:
 
     def backlog(self) -> Counted:
         """Open at the end."""
-        waits = self.s.waiting()
-        if not self.referred_open:
-            waits = waits[self.s.stood(waits)[0] != REFERRED]
-        return Counted(self._kept(waits))
+        waits, kind = self.s.waiting()
+        return Counted(self._kept(waits if self.referred_open else waits[kind != REFERRED]))
 
     def overdue(self, backlog: Counted) -> Counted:
         """Open at the end, and past their limit."""
@@ -159,11 +157,11 @@ class Rules:
         """Of the reports whose limit lay in the period, those closed by it, still so at the end."""
         due = self.s.column("due")
         start, end = np.int32(self.span.start), np.int32(self.span.end)
-        base = self._tasks(self._kept(np.flatnonzero((due >= start) & (due < end))))
+        base = self._kept(np.flatnonzero((due >= start) & (due < end)))
         kind, since = self.s.stood(base)
         done = (kind == CLOSED) & (since <= due[base])
-        use = slice(None) if self.referred_open else kind != REFERRED
-        return Counted(base[use][done[use]], base[use])
+        use = kind != ASIDE if self.referred_open else (kind != ASIDE) & (kind != REFERRED)
+        return Counted(base[use & done], base[use])
 
     def reopened(self) -> Counted:
         """Of the reports closed so that their watch ended in the period, those reopened within it."""
@@ -256,8 +254,10 @@ class Rules:
         A referral ends the following (unless the entity itself is asked about): from then on
         it is out of the municipality's hands.
         """
-        report = self._tasks(self._kept(self._opened(self.span.end - self.limits.remedy)))
+        report = self._kept(self._opened(self.span.end - self.limits.remedy))
         kind, since = self.s.stood(report)
+        task = kind != ASIDE
+        report, kind, since = report[task], kind[task], since[task]
         remedied = kind == CLOSED
         ends = remedied if self.referred_open else remedied | (kind == REFERRED)
         until = np.where(ends, since, self.span.end)
