@@ -17,6 +17,7 @@ from data.life import BEFORE, Action
 from data.replay import standing_steps
 from data.vocabulary import FINAL
 from views.cards import esc, title
+from views.filing.what import UNITS
 from views.stepform import ORDER
 from views.urgency import limit_mark, moment, severity_mark, status_mark
 from views.words import Words, number, short
@@ -60,7 +61,7 @@ def facts(words: Words, case: Case, now: dt.datetime, zone: ZoneInfo) -> str:
     place = " – ".join(p for p in (pick(words, case.municipality), pick(words, case.district)) if p)
     quantity = ""
     if case.quantity is not None:
-        quantity = f"{short(case.quantity)} {case.unit or ''}".strip()
+        quantity = amount(words, case, case.quantity)
     ended = case.closed if case.status in FINAL and case.closed else now
     age = words.plural("inboxcount.days_old", max((ended - case.opened).days, 0))
     values = (
@@ -91,6 +92,22 @@ def _party(words: Words, case: Case, party: int | None, written: str | None) -> 
     if written and written not in (case.parties[party].ar, case.parties[party].en):  # type: ignore[index]
         return f"{name} ({words('case.as_written', text=written)})"
     return name
+
+
+def apart(text: str) -> str:
+    """A text between Unicode's isolates: it may run against the sentence that it stands in."""
+    return f"\u2068{text}\u2069"
+
+
+def unit(words: Words, given: str | None) -> str:
+    """A unit in the reader's language where it is one of the taxonomy's, else as the source writes it."""
+    code = UNITS.get((given or "").partition(" ")[0])
+    return words(f"workunit.{code}") if code else given or ""
+
+
+def amount(words: Words, case: Case, value: float) -> str:
+    """A quantity with its unit."""
+    return f"{short(value)} {unit(words, case.unit)}".strip()
 
 
 def rule(words: Words, found: Decided | None) -> str:
@@ -161,9 +178,9 @@ def told(words: Words, case: Case, step: Step, zone: ZoneInfo) -> list[str]:
         label, now = words(f"detail.{name}"), value(words, case, name, step.detail[name], zone)
         was = value(words, case, name, before.get(name), zone)
         if was and was != now:
-            lines.append(words("case.changed", what=label, before=was, after=now))
+            lines.append(words("case.changed", what=label, before=apart(was), after=apart(now)))
         else:
-            lines.append(words("case.said", what=label, value=now))
+            lines.append(words("case.said", what=label, value=apart(now)))
     if step.detail.get("photos"):
         lines.append(
             words("case.said", what=words("detail.photos"), value=number(len(step.detail["photos"])))
@@ -182,7 +199,7 @@ def value(words: Words, case: Case, name: str, given: object, zone: ZoneInfo) ->
     if name == "severity" and isinstance(given, int):
         return words("case.of_five", n=number(given))
     if name == "quantity" and isinstance(given, int | float):
-        return f"{short(float(given))} {case.unit or ''}".strip()
+        return amount(words, case, float(given))
     if name == "due_at" and isinstance(given, str):
         return moment(words, dt.datetime.fromisoformat(given), zone)
     return str(given)

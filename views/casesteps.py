@@ -95,7 +95,11 @@ def draw(words: Words, case: Case, zone: ZoneInfo) -> None:
         route = _route(case, form, step)
         with st.container(width=stepform.WIDTH):
             stepform.draw(
-                words, form, step, found, Known(case.element_id, case.severity, case.unit, route, near)
+                words,
+                form,
+                step,
+                found,
+                Known(case.element_id, case.severity, casecards.unit(words, case.unit), route, near),
             )
         if "agency_id" in (*step.needs, *step.offers) and step.action is not Action.REFER:
             st.html(note(_routed(words, route, found)))
