@@ -189,7 +189,9 @@ def misrouted_command(
         query = ReportQuery(place.id, start=start.date() if start else None, end=end.date() if end else None)
         found = misrouting(conn, query)
     if as_json:
-        emit({"territory": place.code} | asdict(found))
+        said = asdict(found)
+        del said["kinds"], said["moments"]
+        emit({"territory": place.code} | said)
         return
     total = found.total
     say(

@@ -12,8 +12,8 @@ from __future__ import annotations
 import datetime as dt
 import json
 from collections import defaultdict
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import polars as pl
@@ -85,6 +85,19 @@ class Pair:
 
 
 @dataclass(frozen=True, slots=True)
+class WrongKind:
+    """Reports of one combination of areas, element, owner and time that are misrouted alike.
+
+    ``key`` is what ``data.routing_pick.key`` makes of such a report, its time and owner behind it.
+    """
+
+    key: str
+    recorded: int
+    ruled: int
+    rule: int
+
+
+@dataclass(frozen=True, slots=True)
 class Misrouting:
     """What came out.
 
@@ -97,6 +110,7 @@ class Misrouting:
     lines : by municipality and element, most misrouted first; those without any left out.
     by_municipality, by_element : the same, added up, all that could be compared.
     pairs : recorded and ruled party, most first.
+    kinds, moments : by which the reports behind are found again (``misrouted``).
     """
 
     total: Share
@@ -108,6 +122,8 @@ class Misrouting:
     by_municipality: tuple[Line, ...]
     by_element: tuple[Line, ...]
     pairs: tuple[Pair, ...]
+    kinds: tuple[WrongKind, ...] = field(repr=False)
+    moments: tuple[dt.datetime, ...] = field(repr=False)
 
     def frame(self) -> pl.DataFrame:
         """``lines`` as a table for a file."""
@@ -165,12 +181,12 @@ def misrouting(conn: Connection, query: ReportQuery) -> Misrouting:
     rows = conn.execute(
         text(
             f"""WITH {_picked(condition)}
-                SELECT f.municipality_id, f.element_id, f.agency_id, p.party_id, sum(f.reports) AS reports,
-                  o.kind AS kind, coalesce({_WRONG}, false) AS wrong,
-                  coalesce(n.id <> o.id AND {_COARSE}, false) AS coarse
+                SELECT f.municipality_id, f.element_id, f.agency_id, p.party_id, p.rule_id, f.reports,
+                  f.key || ' ' || f.agency_id AS key, o.kind AS kind, coalesce({_WRONG}, false) AS wrong,
+                  coalesce(n.id <> o.id AND {_COARSE}, false) AS coarse, (SELECT at FROM moments) AS at
                 FROM facts f JOIN picked p ON p.key = f.key
                 LEFT JOIN party o ON o.id = f.agency_id LEFT JOIN party n ON n.id = p.party_id
-                GROUP BY 1, 2, 3, 4, 6, 7, 8"""
+                ORDER BY f.key, f.agency_id"""
         ),
         params,
     ).all()
@@ -181,6 +197,7 @@ def misrouted(
     conn: Connection,
     query: ReportQuery,
     *,
+    found: Misrouting | None = None,
     recorded: int | None = None,
     ruled: int | None = None,
     skip: int = 0,
@@ -190,34 +207,27 @@ def misrouted(
 
     Parameters
     ----------
+    found : ``misrouting`` of the same query, where it is at hand.
     recorded, ruled : ``party.id`` of the owner, and of the one that the rules name.
     skip : lines of the pages before; lines : of this page, 1 to 200.
     """
     if skip < 0 or not 1 <= lines <= MOST_LINES:
         raise InputError(f"A page of {lines} lines after {skip}: ask for 1 to {MOST_LINES} lines.")
-    facts = territory_facts(conn, query.territory_id)
-    condition, params = where(conn, query)
-    params |= _about(conn, query) | {
-        "zone": facts.timezone, "skip": skip, "take": lines + 1,
-    }  # fmt: skip
-    # As in misrouting(): each combination with its owner and its rule; chosen among here, because
-    # the planner takes the conditions together for far rarer than they are.
-    found = conn.execute(
-        text(
-            f"""WITH {_picked(condition)}
-                SELECT f.key || ' ' || f.agency_id AS key, f.agency_id AS owner, p.party_id, p.rule_id,
-                  coalesce({_WRONG}, false) AS wrong, (SELECT at FROM moments) AS at
-                FROM facts f JOIN picked p ON p.key = f.key
-                LEFT JOIN party o ON o.id = f.agency_id LEFT JOIN party n ON n.id = p.party_id"""
-        ),
-        params,
-    )
-    wrong = [
-        row for row in found if row.wrong and recorded in (None, row.owner) and ruled in (None, row.party_id)
-    ]
+    found = found or misrouting(conn, query)
+    wrong = {
+        kind.key: kind.rule
+        for kind in found.kinds
+        if recorded in (None, kind.recorded) and ruled in (None, kind.ruled)
+    }
     if not wrong:
         return [], False
-    params |= {"moments": wrong[0].at, "wrong": json.dumps({row.key: row.rule_id for row in wrong})}
+    condition, params = where(conn, query)
+    params |= {
+        "zone": territory_facts(conn, query.territory_id).timezone, "skip": skip, "take": lines + 1,
+        "wrong": json.dumps(wrong), "moments": list(found.moments),
+    }  # fmt: skip
+    rule = f"""(CAST(:wrong AS jsonb) -> ({key("r")} || ' '
+      || width_bucket(r.opened_at, CAST(:moments AS timestamptz[])) || ' ' || r.agency_id))"""
     # Looked up in one object, report by report: joined, the planner may compare every report with
     # every combination. Served by ix_report_opened backwards, which stops when the page is full.
     rows = conn.execute(
@@ -225,15 +235,13 @@ def misrouted(
             f"""SELECT p.id, p.reference, p.opened_at AT TIME ZONE :zone, p.status, e.name_ar, e.name_en,
                   a.name_ar, a.name_en, o.name_ar, o.name_en, n.name_ar, n.name_en, k.id
                 FROM (SELECT r.id, r.reference, r.opened_at, r.status, r.element_id, r.municipality_id,
-                        r.agency_id, CAST(:wrong AS jsonb) -> ({key("r")} || ' '
-                          || width_bucket(r.opened_at, CAST(:moments AS timestamptz[])) || ' ' || r.agency_id)
-                          AS rule
-                      FROM report r WHERE {condition} OFFSET 0) p
-                JOIN routing_rule k ON k.id = CAST(p.rule AS integer)
+                        r.agency_id, CAST({rule} AS integer) AS rule
+                      FROM report r WHERE {condition} AND {rule} IS NOT NULL
+                      ORDER BY r.opened_at DESC, r.id DESC LIMIT :take OFFSET :skip) p
+                JOIN routing_rule k ON k.id = p.rule
                 JOIN party o ON o.id = p.agency_id JOIN party n ON n.id = k.party_id
                 LEFT JOIN element e ON e.id = p.element_id LEFT JOIN area a ON a.id = p.municipality_id
-                WHERE p.rule IS NOT NULL
-                ORDER BY p.opened_at DESC, p.id DESC LIMIT :take OFFSET :skip"""
+                ORDER BY p.opened_at DESC, p.id DESC"""
         ),
         params,
     ).all()
@@ -260,10 +268,11 @@ def _picked(condition: str) -> str:
         LEFT JOIN LATERAL ({pick()}) p ON NOT (:bounded AND {_NOWHERE}))"""
 
 
-def _added_up(conn: Connection, rows: Iterable[Any]) -> Misrouting:
+def _added_up(conn: Connection, rows: Sequence[Any]) -> Misrouting:
     wrong: dict[tuple[int, int], int] = defaultdict(int)
     compared: dict[tuple[int, int], int] = defaultdict(int)
     pairs: dict[tuple[int, int], int] = defaultdict(int)
+    kinds: list[WrongKind] = []
     coarse = unsorted = ownerless = unruled = 0
     for row in rows:
         count = int(row.reports)
@@ -280,6 +289,7 @@ def _added_up(conn: Connection, rows: Iterable[Any]) -> Misrouting:
             if row.wrong:
                 wrong[place] += count
                 pairs[row.agency_id, row.party_id] += count
+                kinds.append(WrongKind(row.key, row.agency_id, row.party_id, row.rule_id))
     areas = _named(conn, "area", "coalesce(code, '')", {m for m, _ in compared})
     elements = _named(conn, "element", "code", {e for _, e in compared})
     owners = _named(conn, "party", "code", {party for pair in pairs for party in pair})
@@ -297,6 +307,8 @@ def _added_up(conn: Connection, rows: Iterable[Any]) -> Misrouting:
             Pair(owners[recorded], owners[ruled], count)
             for (recorded, ruled), count in sorted(pairs.items(), key=lambda item: (-item[1], item[0]))
         ),
+        kinds=tuple(kinds),
+        moments=tuple(rows[0].at or ()) if rows else (),
     )
 
 

@@ -33,12 +33,14 @@ def owners(version: int, query: ReportQuery, kinds: tuple[str, ...]) -> Owners:
 
 
 def behind(
-    query: ReportQuery, pair: tuple[int, int] | None, skip: int, lines: int
+    query: ReportQuery, found: Misrouting, pair: tuple[int, int] | None, skip: int, lines: int
 ) -> tuple[list[Behind], bool]:
     """Misrouted reports, of one pair of recorded and ruled party or of all."""
     recorded, ruled = pair or (None, None)
     with connection() as conn:
-        return misrouting.misrouted(conn, query, recorded=recorded, ruled=ruled, skip=skip, lines=lines)
+        return misrouting.misrouted(
+            conn, query, found=found, recorded=recorded, ruled=ruled, skip=skip, lines=lines
+        )
 
 
 def queue(territory_id: int) -> list[Waiting]:

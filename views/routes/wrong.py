@@ -42,7 +42,7 @@ def draw(words: Words, place: Territory, query: ReportQuery, found: Misrouting) 
     with st.container(border=True):
         st.html(cards.title(words("misrouted.lines")) + lines(words, found.lines))
         _download(words, place, query, found)
-    _reports(words, query, found.pairs)
+    _reports(words, query, found)
 
 
 def percent(words: Words, value: float) -> str:
@@ -151,8 +151,9 @@ def make(found: Misrouting, query: ReportQuery, form: str) -> bytes:
 
 
 @st.fragment
-def _reports(words: Words, query: ReportQuery, pairs: Sequence[Pair]) -> None:
+def _reports(words: Words, query: ReportQuery, found: Misrouting) -> None:
     """The reports behind, of all pairs of parties or of one."""
+    pairs = found.pairs
     with st.container(border=True):
         st.html(cards.title(words("misrouted.reports")))
         names = {-1: words("filters.any")} | {at: pair_text(words, pair) for at, pair in enumerate(pairs)}
@@ -163,7 +164,7 @@ def _reports(words: Words, query: ReportQuery, pairs: Sequence[Pair]) -> None:
             st.session_state["_wrong_of"], st.session_state["_wrong_page"] = (query, at), 0
         page = int(st.session_state["_wrong_page"])
         pair = None if at < 0 else (pairs[at].recorded.id, pairs[at].ruled.id)
-        rows, more = answers.behind(query, pair, page * LINES, LINES)
+        rows, more = answers.behind(query, found, pair, page * LINES, LINES)
         for row in rows:
             links.link("case", line(words, row), report=str(row.id))
         turn(words, "_wrong_page", page, more)
