@@ -138,7 +138,7 @@ FAMILIES = {
     "pickmap": list(spotting.MAP_WORDS),
     "devicefault": list(device.FAULTS),
     "photofault": list(photos.FAULTS),
-    "grade": [f"g{grade}" for grade in what.GRADES],
+    "grade": [f"m{grade}" for grade in what.GRADES],
     "workunit": sorted(set(what.UNITS.values())),
 }
 NO_KEYS = ("css", "js", "py", "html")  # file names look like keys

@@ -59,7 +59,7 @@ def draw(setting: Setting, draft: Draft, search: ElementSearch) -> Said:
             words("filing.severity"),
             GRADES,
             key=draft.widget("severity"),
-            format_func={grade: words(f"grade.g{grade}") for grade in GRADES}.__getitem__,
+            format_func={grade: words(f"grade.m{grade}") for grade in GRADES}.__getitem__,
         )
         unit = unit_words(words, setting.units.get(element or 0))
         quantity = st.number_input(

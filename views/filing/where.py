@@ -79,7 +79,7 @@ def _goto(setting: Setting, draft: Draft) -> None:
     if not named:
         return
     labels = {
-        id_: f"{words.pick(area.name_ar, area.name_en)} · {words(f'rank.{area.level}')}"
+        id_: f"{words.pick(area.name_ar, area.name_en)} · {words(f'placelevel.{area.level}')}"
         for id_, area in named.items()
     }
     key = draft.widget("goto")
