@@ -295,6 +295,8 @@ class _Service:
         try:
             if seconds:
                 raise sign_in.NotYet(seconds)
+            if any("\x00" in text for text in (*call.given.values(), *call.path.values())):
+                raise InputError("an argument holds a zero character, which no text has")
             return work(call)
         except sign_in.NotYet as error:
             after = {"Retry-After": str(math.ceil(error.seconds))}

@@ -108,6 +108,8 @@ def form(body: bytes) -> dict[str, str]:
     twice = sorted(name for name, values in found.items() if len(values) > 1)
     if twice:
         raise InputError(f"{', '.join(twice)}: given more than once")
+    if any("\x00" in values[0] for values in found.values()):
+        raise InputError("an argument holds a zero character, which no text has")
     return {name: values[0] for name, values in found.items() if values[0].strip()}
 
 

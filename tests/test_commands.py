@@ -139,7 +139,7 @@ def test_every_package_that_the_code_imports_is_in_the_requirements() -> None:
     providers = importlib.metadata.packages_distributions()
     files = [
         p
-        for room in ("geo", "data", "ingest", "layers", "views", "tools")
+        for room in ("geo", "data", "ingest", "layers", "views", "service", "tools")
         for p in (ROOT / room).rglob("*.py")
     ]
     files += ROOT.glob("*.py")

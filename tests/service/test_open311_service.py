@@ -20,7 +20,9 @@ import xmltodict
 from defusedxml import ElementTree
 from georeport import GeoReport
 from sqlalchemy import text
+from typer.testing import CliRunner
 
+from cli import application
 from data import keys
 from data.access import Place
 from data.vocabulary import Status
@@ -206,6 +208,8 @@ def test_requests_are_found_by_number_time_service_and_page(service: Service) ->
         ("requests.json?jurisdiction_id=elsewhere", 404, "jurisdiction_id is unknown"),
         ("requests/R-2026-999999.json", 404, "service_request_id was not found"),
         ("requests.json?service_request_id=1e9,%27%3Bdrop", 404, "service_request_id was not found"),
+        ("requests.json?service_request_id=R-%00", 400, "zero character"),
+        ("requests/%00.json", 400, "zero character"),
         ("services/..%2f..%2fsecret.json", 404, ""),
         ("tokens/1.json", 404, "token was not found"),
         ("nothing.json", 404, "no such resource"),
@@ -262,6 +266,7 @@ def test_a_key_files_a_report_within_its_areas_and_everybody_reads_it(service: S
         ({"long": "50.3"}, 403, "not within your areas"),  # in the territory, but not in the key's area
         ({"long": "60"}, 400, "more than 2 km outside"),
         ({"description": "x" * 4001}, 400, "at most 4,000"),
+        ({"first_name": "S\x00"}, 400, "zero character"),
         ({"media_url": "file:///etc/passwd"}, 400, "media_url is an http address"),
         ({"attribute[colour]": "red", "attribute[severity]": "9"}, 400, "no attribute.*key from 1 to 5"),
         ({"jurisdiction_id": "elsewhere"}, 404, "jurisdiction_id is unknown"),
@@ -331,3 +336,28 @@ def test_an_address_that_asks_too_often_waits() -> None:
     assert limiter.wait("a") == pytest.approx(1.0) and limiter.wait("b") == 0.0
     clock[0] = 1.0
     assert limiter.wait("a") == 0.0 and limiter.wait("a") > 0
+
+
+def test_the_commands_pull_from_a_server_and_keep_the_keys(service: Service) -> None:
+    def rasd(*words: str) -> dict[str, Any]:
+        done = CliRunner().invoke(application(), [*words, "--json"])
+        assert done.exit_code == 0, done.output
+        return dict(json.loads(done.stdout))
+
+    words = (
+        "--jurisdiction",
+        "town",
+        "--territory",
+        "mirror-2",
+        "--pause",
+        "0",
+        "--since",
+        f"{NOW:%Y-%m-%d}",
+    )
+    assert rasd("ingest", "open311", f"{service.base}/requests.json", *words)["windows"] == 1
+    made = rasd("keys", "add", "by-command", "--territory", "town", "--area", "municipality:w")
+    assert made["key"].startswith(keys.PREFIX)
+    assert "by-command" in [key["label"] for key in rasd("keys", "list")["keys"] if key["ended_at"] is None]
+    assert CliRunner().invoke(application(), ["keys", "end", "by-command"]).exit_code == 0
+    refused = CliRunner().invoke(application(), ["open311", "serve"])
+    assert "RASD_OPEN311 is off" in str(refused.exception)
