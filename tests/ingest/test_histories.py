@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import datetime as dt
+import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 from sqlalchemy import text
+from typer.testing import CliRunner
 
+from cli import application
 from data import actions, events
 from data.impossible import impossible_steps, write_steps
 from data.life import Action
@@ -222,3 +225,22 @@ def test_a_file_that_is_no_history_or_of_no_source_is_refused(loaded: Any, tmp_p
         _load(loaded, tmp_path, "x.csv", "reference,place\nA1,here\n")
     with pytest.raises(InputError, match="Sources with reports"):
         _load(loaded, tmp_path, "x.csv", "reference,status\nA1,closed\n", source="nobody")
+
+
+def test_the_commands_load_list_and_tell_histories(loaded: Any, tmp_path: Path) -> None:
+    def run(*words: str) -> dict[str, Any]:
+        done = CliRunner().invoke(application(words), [*words, "--json"], prog_name="./rasd")
+        assert done.exit_code == 0, done.output
+        return dict(json.loads(done.stdout))
+
+    path = tmp_path / "steps.csv"
+    path.write_text("reference,status,date\nA4,treated,2026-03-05\n", encoding="utf-8")
+    assert run("ingest", "histories", str(path), "--dry-run")["accepted"] == 1
+    told = run("histories", "A5", "--at", "2026-05-07T12:00")
+    assert (told["stood"], told["steps"][-1]["status"]) == ("reopened", "closed")
+    assert not told["steps"][0]["detail"]
+    odd = run("histories", "--impossible", "--export", str(tmp_path / "odd.xlsx"))
+    assert odd["exported"] == len(odd["steps"]) == odd["reports"] > 0
+    assert (tmp_path / "odd.xlsx").stat().st_size > 2_000
+    shown = CliRunner().invoke(application(("histories",)), ["histories", "A5"], prog_name="./rasd").stdout
+    assert "reopened" in shown
