@@ -12,6 +12,9 @@ import geopandas as gpd
 import pandas as pd
 import pytest
 from sqlalchemy import text
+from statsmodels.duration.survfunc import SurvfuncRight
+
+from data.analyses.indicators import Dimension, Indicator, indicators, month_query
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -147,3 +150,44 @@ def test_the_landed_row_of_a_report_can_be_read_back(loaded: dict[str, Any], pla
     assert row["srtype"] == original["srtype"]
     assert row["createddate"] == original["createddate"]
     assert float(row["latitude"]) == original["latitude"]
+
+
+def test_indicators_of_a_month_are_those_of_plain_pandas(loaded: dict[str, Any], plain: pd.DataFrame) -> None:
+    """June 2020 from the file alone: statuses and dates as the city wrote them, whole days."""
+    frame = plain.assign(
+        **{name: pd.to_datetime(plain[name]) for name in ("createddate", "statusdate", "duedate")}
+    )
+    first, last, end = (pd.Timestamp(day) for day in ("2020-06-01", "2020-06-30", "2020-07-01"))
+    frame = frame[frame["createddate"] < end]
+    told = frame["statusdate"] < end
+    kind = frame["srstatus"].where(told, "open")
+    aside, gone, done = kind == "Closed (Duplicate)", kind == "Closed (Transferred)", kind == "Closed"
+    open_ = ~(aside | gone | done)
+    in_june = frame["createddate"] >= first
+    due = frame["duedate"].between(first, last) & ~aside & ~gone
+    in_time = due & done & (frame["statusdate"] <= frame["duedate"])
+    with loaded["engine"].connect() as conn:
+        territory = int(conn.execute(text("SELECT id FROM territory WHERE code = 'baltimore'")).scalar_one())
+        query = month_query(territory, first.date(), Dimension.MUNICIPALITY)
+        found = indicators(conn, query)
+    expected = {
+        Indicator.RECEIVED: (in_june.sum(), 0),
+        Indicator.CLOSED: ((done & (frame["statusdate"] >= first)).sum(), 0),
+        Indicator.BACKLOG: (open_.sum(), 0),
+        Indicator.OVERDUE: ((open_ & (frame["duedate"] < end)).sum(), 0),
+        Indicator.ON_TIME: (in_time.sum(), due.sum()),
+    }
+    for code, (count, base) in expected.items():
+        reading = found.whole.reading(code)
+        assert reading is not None and (reading.count, reading.base) == (count, base), code
+        parts = [row.reading(code) for row in found.rows]
+        assert sum(part.count for part in parts if part is not None) == count
+    cohort = frame[(frame["createddate"] >= end - pd.Timedelta(days=91)) & ~aside]
+    until = cohort["statusdate"].where(done | gone, end)
+    days = (until - cohort["createddate"]).dt.days
+    curve = SurvfuncRight(days[days >= 0].astype(float), done[cohort.index][days >= 0].astype(int))
+    for code, share in ((Indicator.REMEDY_MEDIAN, 0.5), (Indicator.REMEDY_P90, 0.9)):
+        reading = found.whole.reading(code)
+        assert reading is not None and reading.base == (days >= 0).sum()
+        reached = curve.surv_times[curve.surv_prob <= 1 - share + 1e-9]
+        assert reading.value == (pytest.approx(reached[0]) if len(reached) else None)
