@@ -174,8 +174,8 @@ class _Doc:
             parts=tuple(part for part in parts if part is not None),
             foot=words(
                 "weekly.foot",
-                first=pack.first.isoformat(),
-                last=pack.last.isoformat(),
+                first=iso(pack.first),
+                last=iso(pack.last),
                 digest=pack.digest()[:12],
             ),
             gone=words("weekly.gone"),
