@@ -224,6 +224,9 @@ class _Service:
         given = questions.form(body)
         key = given.get("api_key", "").strip()
         session = self.doors.keyed(key, call.address)
+        # A key has the limit of an address too, from however many addresses it is used.
+        if seconds := self._limiter.wait(session.principal.login):
+            raise sign_in.NotYet(seconds)
         posted = questions.posted(given)
         territory = self.doors.territory(posted.jurisdiction.strip())
 

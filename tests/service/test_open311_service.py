@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import json
 import threading
@@ -20,6 +21,7 @@ import xmltodict
 from defusedxml import ElementTree
 from georeport import GeoReport
 from sqlalchemy import text
+from starlette.applications import Starlette
 from typer.testing import CliRunner
 
 from cli import application
@@ -65,29 +67,27 @@ class Service:
         return [row["service_request_id"] for row in self.ask(path)[1]]
 
 
-@pytest.fixture(scope="module")
-def service(module_store: Any) -> Iterator[Service]:
-    with module_store.engine.begin() as conn:
-        fill(conn, NOW)
-        key = keys.add(conn, "city-app", [Place("town", "municipality", "w")])
-    doors = open_doors(("town",))
-    server = uvicorn.Server(
-        uvicorn.Config(
-            create_app(doors, Rules(write=True, a_minute=100_000)),
-            port=0,
-            log_level="error",
-            proxy_headers=False,
-        )
-    )
+@contextlib.contextmanager
+def running(app: Starlette) -> Iterator[str]:
+    """Serve an app on loopback; gives its base address."""
+    server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="error", proxy_headers=False))
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
     while not server.started:
         assert thread.is_alive()
         time.sleep(0.01)
-    port = server.servers[0].sockets[0].getsockname()[1]
-    yield Service(f"http://127.0.0.1:{port}{ROOT}", module_store, key)
+    yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}{ROOT}"
     server.should_exit = True
     thread.join(10)
+
+
+@pytest.fixture(scope="module")
+def service(module_store: Any) -> Iterator[Service]:
+    with module_store.engine.begin() as conn:
+        fill(conn, NOW)
+        key = keys.add(conn, "city-app", [Place("town", "municipality", "w")])
+    with running(create_app(open_doors(("town",)), Rules(write=True, a_minute=100_000))) as base:
+        yield Service(base, module_store, key)
     with module_store.engine.connect() as conn:
         assert conn.scalar(text("SELECT count(*) FROM app_session s JOIN principal p ON p.id = s.principal_id"
                                 " WHERE p.login LIKE 'open311:%'")) == 0  # fmt: skip
@@ -361,3 +361,18 @@ def test_the_commands_pull_from_a_server_and_keep_the_keys(service: Service) -> 
     assert CliRunner().invoke(application(), ["keys", "end", "by-command"]).exit_code == 0
     refused = CliRunner().invoke(application(), ["open311", "serve"])
     assert "RASD_OPEN311 is off" in str(refused.exception)
+
+
+def test_an_address_and_a_key_that_ask_too_often_are_told_when_to_come_again(service: Service) -> None:
+    rules = Rules(write=True, a_minute=2, proxies="127.0.0.1")
+    with running(create_app(open_doors(("town",)), rules)) as base:
+        strict = Service(base, service.store, service.key)
+        told = [strict.ask("services.json", **{"X-Forwarded-For": "192.0.2.1"}) for _ in range(3)]
+        assert [status for status, _ in told] == [200, 200, 429] and "Try again in" in told[2][1][0][
+            "description"
+        ]
+        form = {"api_key": service.key, "service_code": "R04", "lat": "26.1", "long": "50.12"}
+        posts = [
+            strict.ask("requests.json", form, **{"X-Forwarded-For": f"192.0.2.{n}"})[0] for n in range(2, 5)
+        ]
+        assert posts == [201, 200, 429]
