@@ -55,6 +55,7 @@ HOT = ("hot_99", "hot_95")
 #: Patterns of a history that are new or growing, the most urgent first.
 EMERGING = ("hot_new", "hot_consecutive", "hot_intensifying")
 LONGEST = 366  # days of a period
+SETTLE_S = 1.0  # from the writing of a step to its end, at most
 _NAMED = 10  # chronic spots and places that are told one by one
 
 
@@ -127,7 +128,7 @@ def known_now(conn: Connection, territory_id: int) -> dt.datetime:
     """
     territories.await_writers(conn, territory_id)
     found: dt.datetime = conn.execute(text("SELECT clock_timestamp()")).scalar_one()
-    conn.execute(text("SELECT pg_sleep(1)"))
+    conn.execute(text("SELECT pg_sleep(:seconds)"), {"seconds": SETTLE_S})
     return found.astimezone(dt.UTC)
 
 

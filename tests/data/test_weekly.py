@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import datetime as dt
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from sqlalchemy.exc import ProgrammingError
 from data import campaigns, packs
 from data.access import acting
 from data.actions import act
+from data.analyses import weekly
 from data.analyses.weekly import PackTerms, end_of, latest_week, week, weekly_pack
 from data.analyses.weekly_parts import pairs
 from data.incidents import refresh_incidents
@@ -30,8 +32,10 @@ from tests.ingest.bad_inputs import CLOSED, COMPANIONS, GOOD, OPENED, X, Y, shee
 
 
 @pytest.fixture(scope="module")
-def town(module_store: Any) -> WeeklyTown:
-    return build_weekly_town(module_store)
+def town(module_store: Any) -> Iterator[WeeklyTown]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(weekly, "SETTLE_S", 0.05)  # nobody else writes here
+        yield build_weekly_town(module_store)
 
 
 @pytest.fixture(scope="module")
