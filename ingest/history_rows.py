@@ -16,7 +16,8 @@ import polars as pl
 from numpy.typing import NDArray
 from sqlalchemy import Connection
 
-from data.histories import HISTORY_SCHEMA, known_reports
+from data.histories import known_reports
+from data.history_steps import HISTORY_SCHEMA
 from data.life import BY_ACTION, Action, Role
 from data.parties import Wordings
 from data.vocabulary import Status

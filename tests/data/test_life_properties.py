@@ -23,7 +23,8 @@ from sqlalchemy import text
 from data import events, territories
 from data.access import Session, acting
 from data.actions import act
-from data.histories import FOLLOWS, HISTORY_SCHEMA, store_steps
+from data.histories import FOLLOWS, store_steps
+from data.history_steps import HISTORY_SCHEMA
 from data.life import BY_ACTION, Action, Role, allowed
 from data.past import past_statuses
 from data.query import AsOf, territory_facts
