@@ -37,11 +37,13 @@ _FORM = zlib.crc32(repr([(name, np.dtype(kind).str) for name, kind in KINDS.item
 #: Steps are written in transactions that end within this: later ones are never missed.
 _TAIL = dt.timedelta(minutes=2)
 PATIENCE = dt.timedelta(minutes=15)
+#: An older reading is made anew even if nothing was done since: limits pass all the same.
+OLDEST = dt.timedelta(days=1)
 _LOCK = 0x4C495645  # "LIVE", with the territory's id the advisory lock of a refresh
 _EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 _MICROSECOND = dt.timedelta(microseconds=1)
 
-_REMEMBERED = 16  # readings from the tables, about 60 bytes a report each
+_REMEMBERED = 400_000_000  # bytes of readings from the tables; about 60 a report each
 _held: OrderedDict[tuple[object, ...], _Reading] = OrderedDict()
 _lock = threading.Lock()
 
@@ -52,6 +54,11 @@ class _Reading:
 
     read_at: dt.datetime
     columns: Arrays
+
+    @property
+    def size(self) -> int:
+        """Bytes."""
+        return sum(column.nbytes for column in self.columns.values())
 
 
 @dataclass(frozen=True, slots=True)
@@ -271,19 +278,17 @@ def refresh(engine: Engine, territory_id: int, tick: Tick | None = None) -> Fres
 def refresh_if_stale(
     engine: Engine, territory_id: int, *, patience: dt.timedelta = PATIENCE, tick: Tick | None = None
 ) -> Freshness:
-    """Read anew if files were loaded since, or steps were taken and ``patience`` has passed.
+    """Read anew if files were loaded since, steps were taken and ``patience`` has passed, or after a day.
 
     Pages call it as a background job, commands with a patience of none.
     """
     with engine.connect() as conn:
         found = freshness(conn, territory_id)
         now: dt.datetime = conn.execute(text("SELECT clock_timestamp()")).scalar_one()
-    if (
-        found is not None
-        and not found.later_data
-        and (not found.later_events or now - found.read_at < patience)
-    ):
-        return found
+    if found is not None and not found.later_data:
+        age = now - found.read_at
+        if age < (min(patience, OLDEST) if found.later_events else OLDEST):
+            return found
     return refresh(engine, territory_id, tick)
 
 
@@ -370,7 +375,7 @@ def _from_tables(
     made = _Reading(read_at, eventcolumns.read(conn, facts, known, tick))
     with _lock:
         _held[key] = made
-        while len(_held) > _REMEMBERED:
+        while len(_held) > 1 and sum(one.size for one in _held.values()) > _REMEMBERED:
             _held.popitem(last=False)
     return made
 

@@ -8,6 +8,7 @@ connection. Answers are remembered under ``version``, so that a new reading is a
 
 from __future__ import annotations
 
+import datetime as dt
 import hashlib
 import threading
 import time
@@ -23,7 +24,7 @@ def version(known: int, territory_id: int) -> int:
     """The key of remembered numbers: the answers' own key and the reading that they rest on."""
     with access.connection() as conn:
         fresh = lives.freshness(conn, territory_id)
-    if fresh is None or fresh.stale:
+    if fresh is None or fresh.stale or dt.datetime.now(dt.UTC) - fresh.read_at > lives.OLDEST:
         start(territory_id)
     # Readings of a part are kept by time; the same span of time is the same answer.
     reading = fresh.read_at if fresh is not None else int(time.monotonic() // lives.PATIENCE.total_seconds())

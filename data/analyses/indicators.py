@@ -19,7 +19,7 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 import numpy.typing as npt
-from sqlalchemy import Connection
+from sqlalchemy import Connection, text
 
 from data import lives as life
 from data import targets
@@ -222,6 +222,9 @@ class _Period:
             minutes(dt.datetime.combine(day, dt.time(), zone)) for day in (start, end + dt.timedelta(days=1))
         )
         known = minutes(asked.lives.freshness.read_at)
+        if begins >= known and not asked.lives.freshness.stale and asked.query.known_at is None:
+            # Nothing came since the reading: it is as good for now.
+            known = minutes(asked.conn.execute(text("SELECT now()")).scalar_one())
         if begins >= known:
             raise InputError(
                 f"The period begins on {start}, and the reports were read at {as_moment(known):%Y-%m-%d %H:%M} "
