@@ -56,7 +56,9 @@ class Walker:
 
     def view(self, who: str) -> Page:
         """The report's page as somebody sees it now."""
-        view = self.views.setdefault(who, self.new_page())
+        if who not in self.views:
+            self.views[who] = self.new_page()
+        view = self.views[who]
         view.page.goto(f"{view.address}/case?as=demo-{who}&report={self.report}")
         view.page.wait_for_selector("#rd-case", timeout=60_000)
         view.page.wait_for_selector(".st-key-rasd_steps")
