@@ -141,7 +141,7 @@ def test_a_first_load_straight_into_the_table_equals_one_through_staging(
     assert (straight["reports"]["flags"] & 128 > 0).sum() == 5
     for name in ("indexes", "raw", "refused"):
         assert straight[name] == staged[name], name
-    assert len(straight["indexes"]) == 13  # of report and report_event, keys among them
+    assert len(straight["indexes"]) == 14  # of report and report_event, keys among them
 
 
 def test_the_same_file_again_is_passed_over_and_counted_as_before(
