@@ -68,7 +68,7 @@ class Asked:
             standing,
             span,
             limits,
-            lambda positions: self.fits(standing, positions),
+            (lambda positions: self.fits(standing, positions)) if self.tables or self.rows.column else None,
             referred_open=self.query.by is Dimension.ENTITY,
         )
 
@@ -131,6 +131,8 @@ def unit_weights(conn: Connection) -> Floats:
 
 def by_row(asked: Asked, standing: Standing, positions: Ints) -> Ints:
     """How many of some reports each row has, and all together, (rows + 1,)."""
+    if not asked.rows.column:
+        return np.full(2, len(positions), dtype=np.int64)
     counts = np.bincount(asked.rows.of(standing, positions), minlength=len(asked.rows))
     return np.append(counts, len(positions)).astype(np.int64)
 

@@ -83,7 +83,7 @@ class Rules:
     Parameters
     ----------
     standing : the reports as of ``span.end``.
-    fits : which of some positions (k,) belong to the question, (k,) bool.
+    fits : which of some positions (k,) belong to the question, (k,) bool; None: all of them.
     referred_open : a report referred to an entity still waits (for the entity's own rows).
     """
 
@@ -92,7 +92,7 @@ class Rules:
         standing: Standing,
         span: Span,
         limits: Limits,
-        fits: Callable[[Ints], NDArray[np.bool_]],
+        fits: Callable[[Ints], NDArray[np.bool_]] | None,
         *,
         referred_open: bool = False,
     ) -> None:
@@ -110,7 +110,7 @@ class Rules:
         known = positions[positions < self.s.reports].astype(np.int64)
         if len(known) > 1 and not (known[1:] > known[:-1]).all():
             known = distinct(known)
-        return known[self.fits(known)]
+        return known if self.fits is None else known[self.fits(known)]
 
     def _tasks(self, positions: Ints) -> Ints:
         """Without what turned out to be no task: rejected, or a duplicate."""
