@@ -230,6 +230,22 @@ def acting(session: Session) -> Iterator[Connection]:
         yield conn
 
 
+def reach(conn: Connection, territory_id: int) -> str:
+    """What answers in memory are kept apart by: "" for whoever sees every report of a territory.
+
+    For others it is their session's token, which stands for what is open to them.
+    """
+    found = conn.scalar(
+        text(
+            """SELECT CASE WHEN current_setting('role') = 'none'
+                        OR CAST(:territory AS smallint) = ANY (rasd_whole_territories()) THEN ''
+                      ELSE current_setting('rasd.token', true) END"""
+        ),
+        {"territory": territory_id},
+    )
+    return str(found or "")
+
+
 def assume(conn: Connection, session: Session) -> None:
     """Take the session's role and show its token, until the end of the transaction.
 

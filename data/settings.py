@@ -44,6 +44,12 @@ class Settings(BaseSettings):
     )
     port: int = Field(default=8501, ge=1, le=65535, description="The app's TCP port.")
     address: str = Field(default="127.0.0.1", description="The address the app listens on.")
+    demo_reports: int = Field(
+        default=100_000,
+        ge=1000,
+        le=10_000_000,
+        description="Simulated reports that ./run loads into an empty store.",
+    )
     database_url: str | None = Field(
         default=None,
         validation_alias=AliasChoices("RASD_DATABASE_URL", "DATABASE_URL"),

@@ -130,7 +130,11 @@ def set_up(home: Path) -> None:
         shutil.rmtree(scratch)  # left by a set-up that was killed; we hold the lock
     scratch.mkdir()
     surroundings = os.environ | {"TMPDIR": str(scratch)}
-    for step in (["cli.py", "up"], ["cli.py", "demo", "--if-empty"], ["-m", "layers.assets"]):
+    for step in (
+        ["cli.py", "up"],
+        ["cli.py", "demo", "--if-empty", f"--reports={settings().demo_reports}"],
+        ["-m", "layers.assets"],
+    ):
         done = subprocess.run(
             [sys.executable, *step], cwd=ROOT, env=surroundings, stdin=subprocess.DEVNULL, check=False
         )

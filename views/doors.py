@@ -33,7 +33,7 @@ SHOWN = tuple(code for code in PAGES if code != "case")
 DEEDS: dict[str, tuple[Role, ...]] = {
     "plan.save": _PLANNERS,
     "plan.step": _PLANNERS,  # approve, start, end, withdraw
-    "visit.add": RIGHTS["visit"].insert,
+    "visits.add": RIGHTS["visit"].insert,
     "download": tuple(role for role in _READERS if role is not Role.VIEWER),
     "rules": RIGHTS["routing_rule"].insert,
     "targets": RIGHTS["target"].insert,

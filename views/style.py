@@ -26,7 +26,13 @@ def _source(name: str) -> str:
 
 def apply(words: Words) -> None:
     """Put in the styles, the page's language and direction, and the page-side script."""
-    sheets = [_source("page.css"), _source("access.css"), _source("studio.css"), _source("gauge.css"), _source("inbox.css")]
+    sheets = [
+        _source("page.css"),
+        _source("access.css"),
+        _source("studio.css"),
+        _source("gauge.css"),
+        _source("inbox.css"),
+    ]
     if words.rtl:
         sheets.append(_source("rtl.css"))
     if (st.context.locale or "").split("-")[0] in RTL_BROWSERS:

@@ -23,6 +23,7 @@ import shapely
 from sqlalchemy import Connection, text
 
 from data import columns, exposures
+from data.access import reach
 from data.maps import COARSEST, FINEST, LeftOut
 from data.query import ReportQuery, TerritoryFacts, territory_facts
 from data.territories import study_area
@@ -247,7 +248,7 @@ def _cover(conn: Connection, query: ReportQuery, resolution: int) -> tuple[Cells
     if not 0 <= resolution <= FINEST:
         raise InputError(f"Resolution {resolution}: choose one from 0 to {FINEST}.")
     facts = territory_facts(conn, query.territory_id)
-    asked = (query.municipalities, query.districts)
+    asked = (query.municipalities, query.districts, reach(conn, facts.id))
     store = conn.engine.url.render_as_string()
     key = (store, facts.id, facts.data_version, facts.code, asked, resolution, query.as_of)
     with _lock:

@@ -156,7 +156,7 @@ def test_a_duplicate_takes_its_own_duplicates_and_followers_along_and_gives_them
 
     assert links() == ([None, first, first], [first])
     _do(office, Role.INSPECTOR, second, Action.REOPEN, 1, reason="another hole")
-    assert links() == ([None, None, first], [second])
+    assert links() == ([None, None, second], [second])  # as it was said at first
 
 
 def test_a_contractor_acts_on_its_own_reports_only(office: Office) -> None:

@@ -243,7 +243,7 @@ def test_a_closed_page_says_whose_it_is(city: City) -> None:
 
 def test_no_button_is_offered_that_the_database_would_refuse() -> None:
     for deed, table in (
-        ("plan.save", "campaign_version"), ("plan.step", "campaign_event"), ("visit.add", "visit"),
+        ("plan.save", "campaign_version"), ("plan.step", "campaign_event"), ("visits.add", "visit"),
         ("rules", "routing_rule"), ("targets", "target"), ("pack.save", "pack"),
     ):  # fmt: skip
         assert set(doors.DEEDS[deed]) <= set(RIGHTS[table].insert), deed

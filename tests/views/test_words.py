@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from data import audit, photos
+from data.analyses.indicators import Dimension, Indicator
 from data.analyses.kinds import element_terms
 from data.analyses.unrouted import REASONS
 from data.analyses.weekly import SHOWN
@@ -42,6 +43,7 @@ from views import (
 )
 from views.filing import device, what
 from views.filing import where as spotting
+from views.gauge import choropleth
 from views.handouts import FORMS
 from views.routes import bodies, rulebook, waiting
 from views.studio import areacards, codes, drawing, proof, results, saved, visits
@@ -121,6 +123,10 @@ FAMILIES = {
     "queuereason": list(REASONS),
     "queuehead": list(waiting.KIND_HEADS),
     "ownerhead": list(bodies.HEADS),
+    "gauge": [*choropleth.DIFFERENT, *(f"map_{way}" for way in choropleth.WAYS)],
+    "dimension": [str(dimension) for dimension in Dimension],
+    "indicator": [str(indicator) for indicator in Indicator],
+    "meaning": [str(indicator) for indicator in Indicator],
     "visitby": ["all", "area", "team", "target"],
     "weekly": [*packdoc.TITLED, *(f"sheet_{code}" for code in packbook.SHEETS)],
     "packhead": sorted(

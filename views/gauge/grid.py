@@ -44,7 +44,7 @@ def draw(words: Words, territory: str, result: IndicatorResult) -> None:
         with st.container(horizontal=True):
             for form in FORMATS if access.may("download") else ():
                 st.download_button(
-                    f"{words('gauge.get')} · {words(f'download.{form}')}",
+                    words("gauge.get", form=words(f"download.{form}")),
                     access.carried(functools.partial(_file, result, form)),
                     file_name=f"rasd_{territory}_{result.query.by}_{result.query.end:%Y%m}.{form}",
                     mime="application/octet-stream",

@@ -49,7 +49,7 @@ def draw(setting: Setting, kept: Saved) -> None:
         else:
             st.html(table(words, rates))
             st.html(latest(words, told[-LATEST:][::-1], zone))
-    if not access.may("visit.add"):
+    if not access.may("visits.add"):
         return
     with right, st.container(border=True):
         if kept.plan.areas:
