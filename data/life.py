@@ -200,6 +200,10 @@ def waiting_for(role: Role) -> frozenset[Status]:
     return frozenset(status for status, turn in TURN.items() if turn is role)
 
 
+#: Ways out that a source may tell of a report "in progress"; in Rasd they lie before the dispatch.
+_ASIDE = frozenset({S.REJECTED, S.DUPLICATE, S.REFERRED, S.ENFORCEMENT})
+
+
 @functools.cache
 def _reachable() -> dict[Status, frozenset[Status]]:
     """The states that can come after each, steps left out included, without a reopening."""
@@ -232,4 +236,6 @@ def may_follow(before: Status, after: Status) -> bool:
         return True
     if after is Status.REOPENED:
         return before in FINAL
+    if before is Status.IN_PROGRESS and after in _ASIDE:
+        return True  # portals say "in progress" of everything from the assignment on
     return after in _reachable()[before]

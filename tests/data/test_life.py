@@ -224,3 +224,5 @@ def test_whose_turn_it_is_and_what_may_follow() -> None:
     assert not may_follow(Status.CLOSED, Status.TREATED)
     assert not may_follow(Status.IN_PROGRESS, Status.RECEIVED)
     assert may_follow(Status.RECEIVED, Status.CLOSED)
+    assert may_follow(Status.IN_PROGRESS, Status.REJECTED)
+    assert not may_follow(Status.TREATED, Status.REJECTED)
