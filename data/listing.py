@@ -36,6 +36,7 @@ class ReportLine:
     type : as the source names it, or None.
     status, channel : codes of ``data/vocabulary.py``.
     same : reports of the same incident, itself included; None while incidents are not known.
+    id : ``report.id``.
     """
 
     reference: str
@@ -47,6 +48,7 @@ class ReportLine:
     status: int
     channel: int
     same: int | None
+    id: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +118,7 @@ def _lines(chosen: str) -> str:
     """SQL of the lines of some reports; ``chosen`` is what follows FROM, with the report as ``r``."""
     return f"""SELECT p.reference, p.opened_at AT TIME ZONE :zone AS opened,
                   CAST(p.closed_at AT TIME ZONE :zone AS date) AS closed,
-                  e.name_ar, e.name_en, t.name, p.status, p.channel, i.reports
+                  e.name_ar, e.name_en, t.name, p.status, p.channel, i.reports, p.id
                 FROM (SELECT r.id, r.reference, r.opened_at, r.closed_at, r.element_id, r.type_id,
                         r.status, r.channel
                       FROM {chosen}) p

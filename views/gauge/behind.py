@@ -87,7 +87,7 @@ def draw(words: Words, version: int, query: IndicatorQuery, result: IndicatorRes
         if len(newest):
             found = asked.lines(version, query.territory_id, tuple(int(i) for i in newest))
             st.html(cards.report_list(words, found.lines))
-            _open(words, [line.reference for line in found.lines])
+            _open(words, {line.id: line.reference for line in found.lines})
         with st.container(horizontal=True, vertical_alignment="center"):
             if pages > 1:
                 st.button(
@@ -122,10 +122,16 @@ def draw(words: Words, version: int, query: IndicatorQuery, result: IndicatorRes
             st.button(words("gauge.behind_close"), key="behind_close", on_click=choose, args=(None,))
 
 
-def _open(words: Words, references: list[str]) -> None:
+def _open(words: Words, references: dict[int, str]) -> None:
     """One of the listed reports, whole."""
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        chosen = st.selectbox(words("gauge.behind_one"), references, key="behind_one", width=230)
+        chosen = st.selectbox(
+            words("gauge.behind_one"),
+            list(references),
+            key="behind_one",
+            format_func=references.__getitem__,
+            width=230,
+        )
         if st.button(words("gauge.behind_open"), key="behind_open"):
             links.go("case", report=str(chosen))
 
