@@ -130,9 +130,7 @@ def _compared(words: Words, chosen: Territory, version: int, result: IndicatorRe
         st.selectbox(words("gauge.show"), offered, key="show", format_func=names.__getitem__, width=280)
         if mapped:
             ways = {w: words(f"gauge.map_{w}") for w in choropleth.WAYS}
-            st.segmented_control(
-                words("gauge.what"), list(ways), key="way", format_func=ways.__getitem__, required=True
-            )
+            st.pills(words("gauge.what"), list(ways), key="way", format_func=ways.__getitem__, required=True)
     if mapped:
         left, right = st.columns([1.9, 1], gap="medium")
         with left, st.container(key="rasd_map"):
