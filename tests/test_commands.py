@@ -238,19 +238,6 @@ def test_a_benchmark_gets_a_store_of_its_own_which_goes_afterwards(
     assert bench.main(["tiny", "--nonsense", "1"]) == 1
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("name", bench.names())
-def test_each_benchmark_runs_small_and_gives_figures(
-    name: str, store: Any, request: pytest.FixtureRequest
-) -> None:
-    module = bench.load(name)
-    if getattr(module, "REAL", False):
-        request.getfixturevalue("shared_data")  # skips, saying so, where the real files are absent
-    figures = bench.call(module, getattr(module, "SMALL", {"rows": 5000}))
-    assert figures
-    assert json.loads(json.dumps(figures, default=float))
-
-
 # ------------------------------------------------------------------------- the real thing
 
 

@@ -36,6 +36,7 @@ from ingest.demo import load_demo
 
 DESCRIPTION = "Indicators of random months and rows, and the cost of row-level security (1,000,000 rows)"
 QUERIES = 64
+SMALL = {"rows": 2_000, "queries": 8}  # when only tried out
 SEED = 20_261_126
 END = dt.date(2026, 10, 31)
 

@@ -26,6 +26,7 @@ DESCRIPTION = "Map, rankings and charts over simulated reports with random filte
 QUERIES = 80
 SEED = 20_250_701
 END = dt.date(2025, 6, 30)
+SMALL = None  # run small, and checked, in tests/data/test_bench_map.py
 
 
 def run(rows: int | None = None, queries: int = QUERIES) -> dict[str, Any]:

@@ -47,6 +47,7 @@ DESCRIPTION = (
     "Plans of earlier months on real reports, scored by the month after (--set street|dumping|all|citations)"
 )
 REAL = True  # needs the real files
+SMALL = None  # half a minute at its smallest, so not in ./test: ./bench retrospective --rows 1
 ZONE = "America/New_York"
 NOT_DRIVEN = ("Limited Access", "Ramp", "Tunnel", "Fictitious Centerline Segment")
 OUTCOME_NOT_KNOWN = ("Open", "New", "Pending")

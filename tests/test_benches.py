@@ -1,0 +1,28 @@
+"""Benchmarks run small, on a store of its own, and gives figures.
+
+In a file of its own, so that it shares no worker with the commands at the top of the checkout.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from tools import bench
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "name", [name for name in bench.names() if getattr(bench.load(name), "SMALL", {}) is not None]
+)
+def test_each_benchmark_runs_small_and_gives_figures(
+    name: str, store: Any, request: pytest.FixtureRequest
+) -> None:
+    module = bench.load(name)
+    if getattr(module, "REAL", False):
+        request.getfixturevalue("shared_data")  # skips, saying so, where the real files are absent
+    figures = bench.call(module, getattr(module, "SMALL", {"rows": 5000}))
+    assert figures
+    assert json.loads(json.dumps(figures, default=float))
