@@ -1,8 +1,9 @@
 """The packed lives of a territory's reports: kept, handed out, and how fresh they are.
 
 ``data/eventcolumns.py`` reads them from the tables (7 s a million reports with six million
-events); kept beside the other packed columns (``report_column``, names ``life.…``) a question
-fetches what it needs in some 50 ms. Steps taken in Rasd do not change what is kept: the stamp
+events); kept beside the other packed columns (``report_column``, names ``life.…``) a process
+fetches each once a reading and holds it in memory. Whether who asks may read it is asked of the
+database every time. Steps taken in Rasd do not change what is kept: the stamp
 says when the tables were read, ``freshness`` counts what came since, and ``refresh_if_stale``
 reads anew. Who may not read packed columns, and who asks what was known at a past moment,
 gets the same arrays from the tables for this question. Caveat: numbers are as of the stamp,
@@ -12,7 +13,6 @@ not of now; every answer says so.
 from __future__ import annotations
 
 import datetime as dt
-import functools
 import threading
 import zlib
 from collections import OrderedDict
@@ -25,7 +25,7 @@ from sqlalchemy import Connection, Engine, text
 
 from data import eventcolumns
 from data.copying import raw_cursor
-from data.eventcolumns import FIELDS, KIND_BITS, KINDS, MORE, NEVER, Arrays, Tick
+from data.eventcolumns import FIELDS, KIND_BITS, KINDS, NEVER, Arrays, Tick
 from data.query import TerritoryFacts, territory_facts
 from geo.errors import StoreError
 from geo.spells import OPEN, REFERRED
@@ -43,22 +43,26 @@ _LOCK = 0x4C495645  # "LIVE", with the territory's id the advisory lock of a ref
 _EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 _MICROSECOND = dt.timedelta(microseconds=1)
 
-_REMEMBERED = 400_000_000  # bytes of readings from the tables; about 60 a report each
+_REMEMBERED = 400_000_000  # bytes of readings held in memory; about 60 a report each
+_MOMENTS = 16  # of a reading, for which it is held how every report stood: a course of a year asks 15
+_STOOD = "stood "
 _held: OrderedDict[tuple[object, ...], _Reading] = OrderedDict()
 _lock = threading.Lock()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Reading:
-    """Columns read from the tables, and when."""
+    """Columns of one reading, when it was, and what was found from them (``Lives.derived``)."""
 
     read_at: dt.datetime
     columns: Arrays
+    derived: dict[str, tuple[NDArray, ...]] = field(default_factory=dict)
 
     @property
     def size(self) -> int:
         """Bytes."""
-        return sum(column.nbytes for column in self.columns.values())
+        found = (part for parts in tuple(self.derived.values()) for part in parts)
+        return sum(column.nbytes for column in (*tuple(self.columns.values()), *found))
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,24 +90,48 @@ class Freshness:
 
 @dataclass(frozen=True, eq=False)
 class Lives:
-    """Columns of one territory (``data.eventcolumns.KINDS``) that were asked for."""
+    """Columns of one territory (``data.eventcolumns.KINDS``) that were asked for.
+
+    ``derived``: what is the same for every moment, found once a reading and never changed.
+    """
 
     facts: TerritoryFacts
     columns: Arrays
     freshness: Freshness
+    derived: dict[str, tuple[NDArray, ...]] = field(default_factory=dict)
 
     def at(self, minute: int) -> Standing:
         """How all reports opened before a minute stood when it began."""
         return Standing(self, minute, place(self.columns["opened"], minute))
 
-    @functools.cached_property
-    def repeated(self) -> tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.int64]]:
-        """Reports that turned more than once, ascending; all their turns: rows, and whose they are."""
-        more = self.columns["first_kind"] & MORE != 0
-        own = self.columns["spell_report"]
-        rows = np.flatnonzero(more[own])
-        reports = np.flatnonzero(more)
-        return reports, rows.astype(np.int32), np.searchsorted(reports, own[rows])
+    def stood(self, minute: int) -> tuple[NDArray, ...]:
+        """What every report was when a minute began, and since when, (n,) each; the last few are held."""
+        name = f"{_STOOD}{minute}"
+        found = self.derived.pop(name, None) or self._stood(minute)
+        self.derived[name] = found
+        held = [one for one in tuple(self.derived) if one.startswith(_STOOD)]
+        for one in held[:-_MOMENTS]:
+            self.derived.pop(one, None)
+        return found
+
+    def _stood(self, minute: int) -> tuple[NDArray, ...]:
+        c = self.columns
+        kind = np.full(len(c["opened"]), OPEN, dtype=np.int8)
+        since = c["opened"].astype(np.int32)
+        told = slice(place(c["spell_since"], minute))
+        # In order of time, turns of one moment as told: the last one written stays.
+        own = c["spell_report"][told]
+        kind[own] = c["spell_kind"][told] & np.int8(KIND_BITS)
+        since[own] = c["spell_since"][told]
+        return kind, since
+
+    @property
+    def by_limit(self) -> tuple[NDArray, ...]:
+        """Reports in order of their limits as they are now, and these limits, (n,) each."""
+        if "by_limit" not in self.derived:
+            order = np.argsort(self.columns["due"], kind="stable").astype(np.int32)
+            self.derived["by_limit"] = (order, self.columns["due"][order])
+        return self.derived["by_limit"]
 
 
 @dataclass(eq=False)
@@ -120,43 +148,26 @@ class Standing:
     reports: int
     _fields: dict[str, NDArray] = field(default_factory=dict)
 
-    @functools.cached_property
-    def _repeated(self) -> tuple[NDArray[np.int64], NDArray[np.int8], NDArray[np.int32]]:
-        """Of the reports that turned more than once: which, what they were, since when."""
-        reports, rows, whose = self.lives.repeated
-        c = self.lives.columns
-        kind = np.full(len(reports), OPEN, dtype=np.int8)
-        since = c["opened"][reports]
-        begun, ends = c["spell_since"][rows], c["spell_until"][rows]
-        holds = (begun < np.int32(self.minute)) & (ends >= np.int32(self.minute))
-        kind[whose[holds]] = c["spell_kind"][rows[holds]] & KIND_BITS
-        since[whose[holds]] = begun[holds]
-        return reports, kind, since
-
     def stood(self, positions: NDArray[np.int64]) -> tuple[NDArray[np.int8], NDArray[np.int32]]:
         """What some reports (k,) were, one of ``geo.spells``, and since when (minutes; else the opening)."""
-        c = self.lives.columns
-        first, kind = c["first_since"][positions], c["first_kind"][positions]
-        turned = first < np.int32(self.minute)
-        since = np.where(turned, first, c["opened"][positions])
-        found = np.where(turned, kind & KIND_BITS, OPEN).astype(np.int8)
-        again = np.flatnonzero(kind & MORE)
-        if len(again):
-            reports, kinds, sinces = self._repeated
-            at = np.searchsorted(reports, positions[again])
-            found[again], since[again] = kinds[at], sinces[at]
-        return found, since
+        kind, since = self.lives.stood(self.minute)
+        return kind[positions], since[positions]
 
     def waiting(self) -> tuple[NDArray[np.int64], NDArray[np.int8]]:
         """Reports that were neither closed nor set aside, ascending, and whether they were referred."""
-        c = self.lives.columns
-        kind = c["first_kind"][: self.reports]
-        still = c["first_since"][: self.reports] >= np.int32(self.minute)
-        # A few candidates more than wanted, told apart below.
-        maybe = np.flatnonzero(still | (kind & MORE != 0) | (kind == REFERRED))
-        then, _ = self.stood(maybe)
-        waits = (then == OPEN) | (then == REFERRED)
-        return maybe[waits], then[waits]
+        kind = self.lives.stood(self.minute)[0][: self.reports]
+        waits = np.flatnonzero((kind == OPEN) | (kind == REFERRED))
+        return waits, kind[waits]
+
+    def limits_between(self, start: int, end: int) -> NDArray[np.int64]:
+        """Reports whose limit, as it was then, lay in some minutes, ascending."""
+        order, limits = self.lives.by_limit
+        found = order[place(limits, start) : place(limits, end)].astype(np.int64)
+        moved = self.changed("due")
+        found = np.unique(np.r_[found, moved]) if len(moved) else np.sort(found)
+        found = found[found < self.reports]
+        due = self.column("due")[found]
+        return found[(due >= start) & (due < end)]
 
     def column(self, name: str) -> NDArray:
         """A column as it was then, (reports,): what steps replaced later is put back."""
@@ -219,20 +230,24 @@ def load(
     """
     facts = territory_facts(conn, territory_id)
     wanted = set(names)
-    stamp = _stamp(conn, facts)
-    if stamp is not None:
+    for _ in range(2):  # once more if a refresh ended between the stamp and the columns
+        stamp = _stamp(conn, facts)
+        if stamp is None:
+            break
         freshness = _freshness(conn, facts, stamp)
         # Asked for a moment, packed columns answer only if nothing else was known by then.
-        if known is None or (known >= freshness.read_at and not freshness.stale):
-            stored = _stored(conn, facts, wanted)
-            if stored is not None:
-                return Lives(facts, stored, freshness)
+        if known is not None and (known < freshness.read_at or freshness.stale):
+            break
+        stored = _stored(conn, facts, wanted, stamp)
+        if stored is not None:
+            return Lives(facts, {name: stored.columns[name] for name in wanted}, freshness, stored.derived)
     reading = _from_tables(conn, facts, known, tick)
     later = 0 if known is not None else _steps_since(conn, facts, reading.read_at)
     return Lives(
         facts,
         {name: reading.columns[name] for name in wanted},
         Freshness(reading.read_at, False, later, False),
+        reading.derived,
     )
 
 
@@ -335,22 +350,46 @@ def _steps_since(conn: Connection, facts: TerritoryFacts, moment: dt.datetime) -
     )
 
 
-def _stored(conn: Connection, facts: TerritoryFacts, wanted: set[str]) -> Arrays | None:
-    """Packed columns, of one reading, whatever their data version; None when one is missing."""
-    with raw_cursor(conn) as cursor:
-        # Served by pk_report_column; one statement, so all columns are of one reading.
-        cursor.execute(
-            "SELECT name, data FROM report_column WHERE territory_id = %s AND name = ANY(%s)",
-            (facts.id, [_PREFIX + name for name in sorted(wanted)]),
-            binary=True,
-        )
-        found = {name.removeprefix(_PREFIX): data for name, data in cursor.fetchall()}
-    if set(found) != wanted:
-        return None
-    return {
-        name: np.frombuffer(data, dtype=np.dtype(KINDS[name]).newbyteorder("<"))
-        for name, data in found.items()
-    }
+def _stored(
+    conn: Connection,
+    facts: TerritoryFacts,
+    wanted: set[str],
+    stamp: tuple[dt.datetime, dt.datetime, int, int],
+) -> _Reading | None:
+    """Packed columns of the reading that a stamp tells of, whatever their data version; None: they went.
+
+    The stamp lies behind the same row-level policy as the columns, so whoever was shown it
+    may have from memory what another one fetched.
+    """
+    key = ("packed", conn.engine.url.render_as_string(), facts.id, facts.code, stamp)
+    with _lock:
+        reading = _held.get(key) or _Reading(stamp[0], {})
+    missing = wanted - set(reading.columns)
+    if missing:
+        with raw_cursor(conn) as cursor:
+            # Served by pk_report_column; `made_at` is the stamp's, so all columns are of one reading.
+            cursor.execute(
+                """SELECT name, data FROM report_column
+                   WHERE territory_id = %s AND name = ANY(%s) AND made_at = %s""",
+                (facts.id, [_PREFIX + name for name in sorted(missing)], stamp[0]),
+                binary=True,
+            )
+            found = {name.removeprefix(_PREFIX): data for name, data in cursor.fetchall()}
+        if set(found) != missing:
+            return None
+        for name, data in found.items():
+            reading.columns[name] = np.frombuffer(data, dtype=np.dtype(KINDS[name]).newbyteorder("<"))
+    _hold(key, reading)
+    return reading
+
+
+def _hold(key: tuple[object, ...], reading: _Reading) -> None:
+    """Keep a reading in memory, and of the others those used last, as far as there is room."""
+    with _lock:
+        _held[key] = reading
+        _held.move_to_end(key)
+        while len(_held) > 1 and sum(one.size for one in _held.values()) > _REMEMBERED:
+            _held.popitem(last=False)
 
 
 def _from_tables(
@@ -373,14 +412,11 @@ def _from_tables(
             return found
     read_at = row.now if known is None else min(row.now, known)
     made = _Reading(read_at, eventcolumns.read(conn, facts, known, tick))
-    with _lock:
-        _held[key] = made
-        while len(_held) > 1 and sum(one.size for one in _held.values()) > _REMEMBERED:
-            _held.popitem(last=False)
+    _hold(key, made)
     return made
 
 
 def forget() -> None:
-    """Drop what was read from the tables for earlier questions (for benchmarks)."""
+    """Drop what was read for earlier questions (for benchmarks)."""
     with _lock:
         _held.clear()

@@ -65,12 +65,12 @@ def on_ground(asked: Asked, report: Ints) -> Ints:
 
 def _ground_of(asked: Asked, report: Ints) -> Ints:
     """The ground's cell of each report (k,); -1 where it lies on none."""
-    found: Ints = _of_places(asked)[asked.lives.columns["place"][report]]
+    found: Ints = _of_reports(asked)[report]
     return found
 
 
-def _of_places(asked: Asked) -> Ints:
-    """The ground's cell of each place, (places,); found once for a reading of the lives."""
+def _of_reports(asked: Asked) -> Ints:
+    """The ground's cell of each report, (n,); found once for a reading of the lives."""
     fresh, facts = asked.lives.freshness, asked.lives.facts
     # The ground itself is in the key, so that no other can have its place in memory.
     key = (asked.conn.engine.url.render_as_string(), facts.id, facts.code, fresh, asked.query.known_at)
@@ -79,7 +79,7 @@ def _of_places(asked: Asked) -> Ints:
         if held is not None and held[0] is asked.ground and fresh.packed:
             _held.move_to_end(key)
             return held[1]
-    made = asked.ground.positions(asked.lives.columns["place_cell"])
+    made = asked.ground.positions(asked.lives.columns["place_cell"])[asked.lives.columns["place"]]
     with _lock:
         _held[key] = (asked.ground, made)
         while len(_held) > _REMEMBERED:

@@ -156,8 +156,7 @@ class Rules:
     def on_time(self) -> Counted:
         """Of the reports whose limit lay in the period, those closed by it, still so at the end."""
         due = self.s.column("due")
-        start, end = np.int32(self.span.start), np.int32(self.span.end)
-        base = self._kept(np.flatnonzero((due >= start) & (due < end)))
+        base = self._kept(self.s.limits_between(self.span.start, self.span.end))
         kind, since = self.s.stood(base)
         done = (kind == CLOSED) & (since <= due[base])
         use = kind != ASIDE if self.referred_open else (kind != ASIDE) & (kind != REFERRED)
