@@ -60,8 +60,8 @@ def access_tables() -> str:
             "refused. From which state a step starts and what it needs: [life-cycle.md](life-cycle.md).\n",
             _table(("step", "report lies in", *roles), _steps()),
             "## Tables and roles\n",
-            "R reads, A adds, C changes, D deletes; * only some columns. A row is reached only if the last column "
-            "says so too. Tables that are not here are closed to the pages: "
+            "R reads, A adds, C changes, D deletes; * only some columns; ° only for who has the whole territory. "
+            "A row is reached only if the last column says so too. Tables that are not here are closed to the pages: "
             + ", ".join(f"`{name}`" for name in sorted(CLOSED))
             + ".\n",
             _table(("table", *roles, "rows"), [_rights_of(name, right) for name, right in RIGHTS.items()]),
@@ -101,6 +101,8 @@ def _rights_of(name: str, right: Right) -> tuple[str, ...]:
         ):
             if role in roles:
                 said += f"{letter}*" if part else letter
+                # Changing reaches less far than reading.
+                said += "°" if letter == "C" and right.update_rows else ""
         marks.append(said or "–")
     return (
         f"`{name}`",

@@ -56,7 +56,9 @@ def _write(path: Path, known: list[User], what: str, user: User, as_json: bool) 
         return
     say(f"{user.login} ({user.role}): {what}, in {path}.")
     for area in unmatched:
-        say(f"! The store has no area {area}: until it does, it opens nothing.")
+        say(
+            f"! The store has no area {area}, or several of that name (then give its code): it opens nothing."
+        )
 
 
 @app.command(

@@ -65,6 +65,7 @@ class Right:
     rows : condition on the rows that are open, for reading and (unless ``writes``) writing.
     select, insert, update, delete : roles; columns of ``insert`` and ``update`` in the
         fields below, () for all of them.
+    insert_rows, update_rows : condition on the rows that may be added or changed; "" for ``rows``.
     hidden : columns that only the roles in ``reveals`` read.
     """
 
@@ -76,6 +77,7 @@ class Right:
     insert_columns: tuple[str, ...] = ()
     update_columns: tuple[str, ...] = ()
     insert_rows: str = ""
+    update_rows: str = ""
     hidden: tuple[str, ...] = ()
     reveals: tuple[Role, ...] = field(default=())
 
@@ -112,6 +114,8 @@ RIGHTS: dict[str, Right] = {
         insert_rows=f"{WHOLE} AND {OWN}",
         update=_RULERS,
         update_columns=("valid_to",),
+        # They hold for every area: who looks after a part of a territory ends none of them.
+        update_rows=WHOLE,
     ),
     "target": Right(
         SOME,
@@ -119,6 +123,7 @@ RIGHTS: dict[str, Right] = {
         insert_rows=f"{WHOLE} AND {OWN}",
         update=(R.DIRECTOR, R.ADMINISTRATOR),
         update_columns=("valid_to",),
+        update_rows=WHOLE,
     ),
     "incident_run": Right(SOME),
     # Reports and what hangs on them
@@ -260,10 +265,11 @@ def _grants(table: str, right: Right, columns: list[str]) -> list[str]:
 def _policies(table: str, right: Right) -> list[str]:
     done = [f"ALTER TABLE {table} ENABLE ROW LEVEL SECURITY"]
     rows = right.rows.format(t=table)
+    changed = (right.update_rows or right.rows).format(t=table)
     for name, verb, roles, clause in (
         ("see", "SELECT", right.select, f"USING ({rows})"),
         ("add", "INSERT", right.insert, f"WITH CHECK ({(right.insert_rows or right.rows).format(t=table)})"),
-        ("change", "UPDATE", right.update, f"USING ({rows}) WITH CHECK ({rows})"),
+        ("change", "UPDATE", right.update, f"USING ({changed}) WITH CHECK ({changed})"),
         ("remove", "DELETE", right.delete, f"USING ({OWN if table == 'report_follower' else rows})"),
     ):
         done.append(f"DROP POLICY IF EXISTS rasd_{name} ON {table}")

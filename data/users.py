@@ -4,7 +4,7 @@ A YAML file that only its owner may read (``RASD_USERS``). It is the truth about
 ``principal`` in the store is brought in line with it at each sign-in and whenever the file
 has changed. Passwords are hashed with Argon2id (RFC 9106, the library's low-memory
 profile); an unknown name costs the same time as a wrong password. Caveat: the file knows
-areas by name; a name that no area of the store bears opens nothing.
+areas by name; a name that no area of the store bears, or several, opens nothing.
 """
 
 from __future__ import annotations
@@ -308,17 +308,18 @@ def keep(conn: Connection, user: User) -> int | None:
 
 
 def unmatched(conn: Connection, user: User) -> list[str]:
-    """Areas of the user that no current area of the store bears the name or code of."""
+    """Areas of the user that open nothing: no current area bears the name or code, or several do."""
     found = []
     for place in places(conn, user):
         if place.level is None:
             continue
-        # Served by ix_area_current.
+        # As rasd_areas() has it (data/guard/1_sessions.sql). Served by ix_area_current.
         there = conn.scalar(
             text(
-                """SELECT EXISTS (SELECT FROM area a JOIN territory t ON t.id = a.territory_id
-                     WHERE t.code = :territory AND a.level = :level AND a.valid_to IS NULL
-                       AND :area IN (a.code, a.ministry_code, a.name_ar, a.name_en))"""
+                """SELECT 1 IN (count(*), count(*) FILTER (WHERE a.code = :area))
+                   FROM area a JOIN territory t ON t.id = a.territory_id
+                   WHERE t.code = :territory AND a.level = :level AND a.valid_to IS NULL
+                     AND :area IN (a.code, a.ministry_code, a.name_ar, a.name_en)"""
             ),
             {"territory": place.territory, "level": place.level, "area": place.area},
         )

@@ -51,13 +51,19 @@ BEGIN RETURN (
 ); END $$;
 
 -- Ids of the current areas that are open, of all levels together: a report carries the ids
--- of every level, so an area above a municipality needs no unfolding.
+-- of every level, so an area above a municipality needs no unfolding. Districts of different
+-- towns share names: a name that several areas bear opens none of them, their codes do.
 CREATE OR REPLACE FUNCTION rasd_areas() RETURNS integer[]
 LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
 BEGIN RETURN (
-  SELECT coalesce(array_agg(a.id), '{}') FROM public.principal_area p
-  JOIN public.area a ON a.territory_id = p.territory_id AND a.level = p.level AND a.valid_to IS NULL
-   AND p.area IN (a.code, a.ministry_code, a.name_ar, a.name_en)
+  SELECT coalesce(array_agg(found.id) FILTER (WHERE found.id IS NOT NULL), '{}') FROM public.principal_area p
+  CROSS JOIN LATERAL (
+    SELECT CASE 1 WHEN count(*) FILTER (WHERE a.code = p.area) THEN min(a.id) FILTER (WHERE a.code = p.area)
+                  WHEN count(*) THEN min(a.id) END AS id
+    FROM public.area a
+    WHERE a.territory_id = p.territory_id AND a.level = p.level AND a.valid_to IS NULL
+      AND p.area IN (a.code, a.ministry_code, a.name_ar, a.name_en)
+  ) found
   WHERE p.principal_id = (SELECT rasd_principal_id())
 ); END $$;
 

@@ -431,3 +431,62 @@ def test_what_people_change_is_in_the_trail_under_their_name(office: Office) -> 
         conn.rollback()
     assert (line.login, line.role) == (boss.principal.login, "administrator")
     assert (line.action, line.object, line.detail["rows"]) == ("insert", "routing_rule", 1)
+
+
+def test_who_looks_after_a_part_of_a_territory_ends_no_rule_and_no_target_of_the_whole(
+    desk: Connection, office: Office
+) -> None:
+    desk.execute(
+        text(
+            """INSERT INTO routing_rule (territory_id, party_id, priority, assumed)
+               SELECT territory_id, id, 1, true FROM party WHERE id = :party"""
+        ),
+        {"party": office.parties["roads"]},
+    )
+    for people, some in ((office.local, False), (office.whole, True)):
+        for role in RIGHTS["routing_rule"].update:
+            with desk.begin_nested() as point:
+                assume(desk, people[role])
+                done = desk.execute(text("UPDATE routing_rule SET valid_to = now()")).rowcount
+                point.rollback()
+            assert (done > 0) is some, role
+    assert RIGHTS["target"].update_rows == RIGHTS["routing_rule"].update_rows != ""
+
+
+def test_without_a_session_the_pages_login_counts_no_version_up_and_reads_no_names(
+    office: Office,
+) -> None:
+    with acting(office.whole[Role.VIEWER]) as conn:
+        territory = conn.scalar(text("SELECT min(id) FROM territory"))
+        for forget in ("RESET ROLE", "SELECT set_config('rasd.token', '', true)"):
+            with conn.begin_nested() as point:
+                conn.execute(text(forget))
+                assert not conn.execute(text("SELECT FROM rasd_campaign_actors(1)")).all()
+                with pytest.raises(DBAPIError, match="permission denied"):
+                    conn.execute(text("SELECT rasd_visited(CAST(:id AS integer))"), {"id": territory})
+                point.rollback()
+
+
+def test_a_name_that_several_areas_share_opens_none_of_them_and_a_code_opens_one(
+    desk: Connection, office: Office
+) -> None:
+    local = office.local[Role.VIEWER]
+    seen = text("SELECT count(*) FROM report")
+    with desk.begin_nested() as point:
+        assume(desk, local)
+        before = desk.scalar(seen)
+        point.rollback()
+    # Another municipality gets the name by which this user's is known, then the name as its code.
+    other = text("SELECT municipality_id FROM report WHERE id = :id")
+    second = desk.scalar(other, {"id": office.there})
+    own = desk.scalar(other, {"id": office.here})
+    desk.execute(text("UPDATE area SET ministry_code = 'municipality 0' WHERE id = :id"), {"id": second})
+    with desk.begin_nested() as point:
+        assume(desk, local)
+        assert desk.scalar(seen) == 0
+        point.rollback()
+    desk.execute(text("UPDATE area SET code = 'municipality 0' WHERE id = :id"), {"id": own})
+    with desk.begin_nested() as point:
+        assume(desk, local)
+        assert desk.scalar(seen) == before > 0
+        point.rollback()
