@@ -42,10 +42,10 @@ REPORTS: dict[str, type[np.generic]] = {
     "municipality": np.int32, "district": np.int32, "agency": np.int32, "contractor": np.int32,
     "channel": np.int8, "place": np.int32,
 }  # fmt: skip
-# One entry a report too: its first turn, and the bit MORE where others followed.
+# One entry a report too.
 # `again`: minutes from the last closing of the same element in the same place to the opening,
 # NEVER where there was none (with the elements as they are now).
-FIRSTS: dict[str, type[np.generic]] = {"first_since": np.int32, "first_kind": np.int8, "again": np.int32}
+AGAIN: dict[str, type[np.generic]] = {"again": np.int32}
 # One entry a turn, in order of `since`; `report`: position above. `until`: NEVER while it
 # holds. `kind`: one of geo.spells with the bits below.
 SPELLS: dict[str, type[np.generic]] = {
@@ -63,11 +63,10 @@ CHANGES: dict[str, type[np.generic]] = {
     "change_report": np.int32, "change_at": np.int32, "change_field": np.int8, "change_before": np.int32,
 }  # fmt: skip
 PLACES: dict[str, type[np.generic]] = {"place_cell": np.int64}
-KINDS: dict[str, type[np.generic]] = REPORTS | FIRSTS | SPELLS | CHECKS | CHANGES | PLACES
+KINDS: dict[str, type[np.generic]] = REPORTS | AGAIN | SPELLS | CHECKS | CHANGES | PLACES
 FIELDS = {"element": "element_id", "agency": "agency_id", "contractor": "contractor_id", "due": "due_at"}
 
 KIND_BITS = 3
-MORE = 4  # in `first_kind`
 UNTREATED = 4  # a closing without any work told, where it would have been told
 DAY_ONLY = 8  # a closing of which only the day is told
 REOPENED = 16  # a closing that was followed by a reopening
@@ -158,7 +157,7 @@ def read(
     by_time = np.argsort(checks["check_at"], kind="stable")
     made = {name: reports[name] for name in (*REPORTS, *PLACES)}
     made |= whole | {name: checks[name][by_time] for name in CHECKS}
-    made |= _firsts(made) | {"again": _again(made)} | _changes(conn, facts, ids, where, known)
+    made |= {"again": _again(made)} | _changes(conn, facts, ids, where, known)
     told(1.0)
     return {
         # Little-endian by declaration: a store may be read on another machine.
@@ -314,20 +313,6 @@ def _judged(turns: Arrays, work: Arrays, reports: Arrays) -> Arrays:
     kind = turns["spell_kind"] | np.where(untreated, UNTREATED, 0)
     order = np.argsort(turns["spell_since"], kind="stable")
     return {name: (kind if name == "spell_kind" else turns[name])[order] for name in SPELLS}
-
-
-def _firsts(made: Arrays) -> Arrays:
-    """FIRSTS of the reports."""
-    n = len(made["id"])
-    since, kind = np.full(n, NEVER, dtype=np.int64), np.zeros(n, dtype=np.int64)
-    report = made["spell_report"].astype(np.int64)
-    # In order of time, turns of one moment as told: written backwards, the first one stays.
-    since[report[::-1]] = made["spell_since"][::-1]
-    kind[report[::-1]] = made["spell_kind"][::-1] & KIND_BITS
-    return {
-        "first_since": since,
-        "first_kind": kind | np.where(np.bincount(report, minlength=n) > 1, MORE, 0),
-    }
 
 
 def _again(made: Arrays) -> NDArray[np.int64]:

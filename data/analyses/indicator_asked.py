@@ -16,7 +16,7 @@ from data.analyses.ground import Ground
 from data.analyses.indicator_rows import RowSet, column_of
 from data.analyses.indicator_terms import Dimension, IndicatorQuery, IndicatorSettings
 from data.analyses.measures import Limits, Rules, Span
-from data.eventcolumns import CHANGES, CHECKS, FIRSTS, SPELLS
+from data.eventcolumns import AGAIN, CHANGES, CHECKS, SPELLS
 from data.lives import Lives, Standing
 from data.query import ReportQuery, element_ids
 
@@ -84,7 +84,7 @@ class Asked:
 
 def columns_for(query: IndicatorQuery, *, ids: bool = False) -> set[str]:
     """Names of the columns that a question needs."""
-    wanted = {"opened", "due", "element", "place", "place_cell", *FIRSTS, *SPELLS, *CHECKS, *CHANGES}
+    wanted = {"opened", "due", "element", "place", "place_cell", *AGAIN, *SPELLS, *CHECKS, *CHANGES}
     filtered = {
         "municipality": query.municipalities,
         "district": query.districts,

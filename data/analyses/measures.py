@@ -107,9 +107,10 @@ class Rules:
 
     def _kept(self, positions: NDArray) -> Ints:
         """Of some positions those that belong to the question, ascending and unique."""
-        known = positions[positions < self.s.reports].astype(np.int64)
+        known = positions[positions < self.s.reports]
         if len(known) > 1 and not (known[1:] > known[:-1]).all():
-            known = distinct(known)
+            known = distinct(known)  # of 32 bits where they are: sorted in half the time
+        known = known.astype(np.int64, copy=False)
         return known if self.fits is None else known[self.fits(known)]
 
     def _tasks(self, positions: Ints) -> Ints:
