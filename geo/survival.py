@@ -116,6 +116,8 @@ def kaplan_meier(
     ]
 
     def count(which: npt.NDArray[np.bool_]) -> Ints:
+        if groups == 1:
+            return np.full(1, np.count_nonzero(which), dtype=np.int64)
         return np.bincount(of[which], minlength=groups)
 
     return Survival(
@@ -135,13 +137,18 @@ def _steps(
     times: Floats, events: npt.NDArray[np.bool_], of: Ints, groups: int, level: float
 ) -> tuple[Ints, Curve]:
     """Where each group's steps begin, (groups + 1,), and the steps of all groups."""
-    # By time, then stably by a short group number, which numpy sorts by radix: a third of
-    # the time of sorting by both at once.
-    order = np.argsort(times)
     if groups > 1:
+        # By time, then stably by a short group number, which numpy sorts by radix: a third of
+        # the time of sorting by both at once.
+        order = np.argsort(times)
         short = of[order].astype(np.uint16 if groups <= 1 << 16 else np.int64)
         order = order[np.argsort(short, kind="stable")]
-    times, events, of = times[order], events[order], of[order]
+        times, events, of = times[order], events[order], of[order]
+    else:
+        # Times that are not negative are in the order of their bits, and their sign is no bit
+        # of theirs: the end takes its place, and whole numbers are sorted, several times faster.
+        bits = np.sort((times.view(np.uint64) << np.uint64(1)) | events)
+        times, events = (bits >> np.uint64(1)).view(np.float64), (bits & np.uint64(1)).astype(bool)
     n = len(times)
     first = np.flatnonzero(np.r_[True, (times[1:] != times[:-1]) | (of[1:] != of[:-1])][:n])
     ends = np.cumsum(np.bincount(of, minlength=groups))
