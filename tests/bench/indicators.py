@@ -1,9 +1,11 @@
 """How fast the Indicators page is answered over many reports, and what row-level security costs.
 
 Simulated reports with their histories come in through the ordinary ingest and are packed once;
-then seeded random questions are asked, each on a connection of its own and with nothing of an
-earlier answer kept: a month by municipality, department, element …, or twelve months as a
-course, some narrowed. Every answer's number of reports is compared with a COUNT in SQL. The
+then seeded random questions are asked, each on a connection of its own: a month by
+municipality, department, element …, or twelve months as a course, some narrowed. No answer is
+kept, and no number of one. What the process holds, as that of the pages does, is the columns
+once fetched, the order of limits, the ground's cell of each report, and for the last sixteen
+moments how all reports stood: a question whose moment was asked before finds it made. Every answer's number of reports is compared with a COUNT in SQL. The
 same questions are asked by a director of the whole territory (packed columns), by a
 supervisor of one municipality and by a contractor (the tables, under row-level security: the
 first question reads them, later ones find them read).
