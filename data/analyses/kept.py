@@ -45,7 +45,14 @@ def recall(
 def remember(
     conn: Connection, territory_id: int, kind: str, key: str, data_version: int, result: dict[str, Any]
 ) -> None:
-    """Keep a result, in place of an older one; those of older data go. The caller commits."""
+    """Keep a result, in place of an older one; those of older data go. The caller commits.
+
+    What is made from a part of the reports, for somebody to whom the rest is closed, is not
+    kept: the key says nothing of who asked.
+    """
+    whole = text("SELECT current_setting('role') = 'none' OR :territory = ANY (rasd_whole_territories())")
+    if not conn.scalar(whole, {"territory": territory_id}):
+        return
     conn.execute(
         text("DELETE FROM analysis WHERE territory_id = :territory AND data_version < :version"),
         {"territory": territory_id, "version": data_version},

@@ -18,6 +18,7 @@ from sqlalchemy.exc import DBAPIError, ProgrammingError
 from data import database
 from data.access import Place, Session, acting, assume
 from data.actions import act
+from data.analyses.kept import recall, remember
 from data.life import TRANSITIONS, Action, Role, Transition
 from data.rights import CLOSED, RIGHTS, database_role
 from data.vocabulary import Status
@@ -490,3 +491,11 @@ def test_a_name_that_several_areas_share_opens_none_of_them_and_a_code_opens_one
         assume(desk, local)
         assert desk.scalar(seen) == before > 0
         point.rollback()
+
+
+def test_a_result_made_from_a_part_of_the_reports_is_given_and_not_kept(office: Office) -> None:
+    for people, kept in ((office.local, None), (office.whole, {"n": 1})):
+        with acting(people[Role.ANALYST]) as conn:
+            territory = int(conn.scalar(text("SELECT territory_id FROM report LIMIT 1")))
+            remember(conn, territory, "scan", "a key", 1, {"n": 1})
+            assert recall(conn, territory, "scan", "a key", 1) == kept
