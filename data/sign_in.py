@@ -274,7 +274,8 @@ def by_claim(claims: Mapping[str, object], address: str) -> Session:
     said = claims.get(key)
     if not isinstance(said, str) or not said.strip():
         raise Refused(f"The identity provider does not say {key}. Ask who runs it, or set RASD_OIDC_CLAIM.")
-    if key == "email" and claims.get("email_verified") is False:
+    # Some providers send it as a text, some (which own the addresses) not at all.
+    if key == "email" and str(claims.get("email_verified", True)).lower() != "true":
         raise Refused(f"The identity provider has not verified the address {said}.")
     known = users.read_users(users.users_path())
     user = next((u for u in known if folded_identity(u) == users.folded(said) and u.active), None)

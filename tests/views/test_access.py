@@ -283,6 +283,7 @@ def test_the_administrator_reads_users_and_trail_and_takes_the_trail_out_under_t
         ({"email": "omar@example.org", "email_verified": True}, ""),
         ({"email": "OMAR@example.ORG"}, ""),
         ({"email": "omar@example.org", "email_verified": False}, "not verified"),
+        ({"email": "omar@example.org", "email_verified": "false"}, "not verified"),
         ({"email": "eve@example.org"}, "not a user here"),
         ({"email": "gone"}, "not a user here"),
         ({"sub": "omar@example.org"}, "does not say email"),
