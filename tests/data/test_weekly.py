@@ -198,7 +198,10 @@ def test_before_and_after_are_pictures_of_reports_that_passed_quality(town: Week
     with acting(people[Role.QUALITY]) as conn:
         seq = act(conn, report, Action.PASS, seq)
     now = dt.datetime.now(dt.UTC)
-    as_of, days = AsOf(now + dt.timedelta(days=1)), (now.date() - dt.timedelta(days=1), now.date())
+    as_of, days = (
+        AsOf(now + dt.timedelta(days=1)),
+        (now.date() - dt.timedelta(days=1), now.date() + dt.timedelta(days=1)),
+    )
     with town.store.engine.connect() as conn:
         facts = territory_facts(conn, town.town.territory)
         assert pairs(conn, facts, *days, as_of, {}) == ()  # nobody took a picture of before
