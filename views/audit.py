@@ -17,11 +17,10 @@ import streamlit as st
 from data import audit
 from data.audit import Entry, Person
 from data.sheets import CsvSheet
-from geo.errors import InputError, RasdError
-from views import access, cards, navigation, notices, state, style
+from views import access, cards, frame, notices, state
 from views.access import connection
 from views.cards import esc
-from views.words import LANGUAGES, Words
+from views.words import Words
 
 LINES = 50
 DOWNLOAD_MOST = 100_000
@@ -33,20 +32,7 @@ COMMAND = "./rasd users --help"
 
 def page() -> None:
     """The whole page; errors of ours become a sentence."""
-    state.begin("audit")
-    words = Words(state.one("lang", "ar", LANGUAGES))
-    style.apply(words)
-    navigation.switch(words, "audit")
-    with st.sidebar:
-        st.html(cards.brand(words))
-        names = {code: words(f"lang.{code}") for code in LANGUAGES}
-        st.segmented_control(
-            words("lang.label"), LANGUAGES, key="lang", format_func=names.__getitem__, required=True
-        )
-    try:
-        _body(words)
-    except RasdError as error:
-        st.html(notices.failure(words, str(error), store=not isinstance(error, InputError)))
+    frame.draw("audit", _body)
 
 
 def _body(words: Words) -> None:

@@ -13,53 +13,25 @@ from dataclasses import replace
 import streamlit as st
 
 from data.query import ReportQuery
-from data.territories import all_territories
-from geo.errors import InputError, RasdError
-from views import access, answers, cards, filters, incidents, jobs, navigation, notices, state, style
-from views.access import connection
+from geo.errors import InputError
+from views import access, answers, cards, filters, frame, incidents, notices, state
 from views.studio import codes, inputs, mapping, results, saved, scenarios
 from views.studio.proposals import ask, reports_of, routed
 from views.studio.setting import Setting, options
-from views.words import LANGUAGES, Words
+from views.words import Words
 
 WHAT = (*codes.KINDS, "saved")
 
 
 def page() -> None:
     """The whole page; errors of ours become a sentence."""
-    state.begin("campaigns")
-    jobs.begin()
-    language = state.one("lang", "ar", LANGUAGES)
-    words = Words(language)
-    style.apply(words)
-    navigation.switch(words, "campaigns")
-    with st.sidebar:
-        st.html(cards.brand(words))
-        names = {code: words(f"lang.{code}") for code in LANGUAGES}
-        st.segmented_control(
-            words("lang.label"), LANGUAGES, key="lang", format_func=names.__getitem__, required=True
-        )
-    try:
-        _body(words)
-    except RasdError as error:
-        st.html(notices.failure(words, str(error), store=not isinstance(error, InputError)))
-    jobs.finish()
+    frame.draw("campaigns", _body)
 
 
 def _body(words: Words) -> None:
-    with connection() as conn:
-        territories = {t.code: t for t in all_territories(conn)}
-    if not territories:
-        state.finish()
-        st.html(notices.empty_store(words))
+    chosen = frame.territory(words)
+    if chosen is None:
         return
-    with st.sidebar:
-        chosen = territories[state.one("territory", next(iter(territories)), list(territories))]
-        if len(territories) > 1:
-            labels = {code: words.pick(t.name_ar, t.name_en) for code, t in territories.items()}
-            st.selectbox(
-                words("filters.territory"), list(territories), key="territory", format_func=labels.__getitem__
-            )
     version = access.version(chosen)
     found = answers.choices(version, chosen.id)
     with st.sidebar:

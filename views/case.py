@@ -20,12 +20,21 @@ from data.life import Action
 from data.photos import PhotoRow
 from data.rights import RIGHTS
 from data.settings import settings
-from geo.errors import InputError, RasdError
 from layers import hexmap
 from layers.palettes import DEFAULT
-from views import access, cards, casecards, casesteps, links, navigation, notices, state, style, waitmap
+from views import (
+    access,
+    cards,
+    casecards,
+    casesteps,
+    frame,
+    links,
+    notices,
+    state,
+    waitmap,
+)
 from views.cards import esc
-from views.words import LANGUAGES, Words, number
+from views.words import Words, number
 
 HEIGHT = 420
 _AFTER = frozenset({Action.TREAT, Action.SUBMIT, Action.PASS, Action.FAIL, Action.ANSWER, Action.SETTLE})
@@ -33,22 +42,13 @@ _AFTER = frozenset({Action.TREAT, Action.SUBMIT, Action.PASS, Action.FAIL, Actio
 
 def page() -> None:
     """The whole page; errors of ours become a sentence."""
-    state.begin("case")
-    words = Words(state.one("lang", "ar", LANGUAGES))
-    style.apply(words)
-    navigation.switch(words, "case")
-    with st.sidebar:
-        st.html(cards.brand(words))
-        names = {code: words(f"lang.{code}") for code in LANGUAGES}
-        st.segmented_control(
-            words("lang.label"), LANGUAGES, key="lang", format_func=names.__getitem__, required=True
-        )
+    frame.draw("case", _whole)
+
+
+def _whole(words: Words) -> None:
     wanted = state.text("report").strip()
     state.finish()
-    try:
-        _body(words, wanted)
-    except RasdError as error:
-        st.html(notices.failure(words, str(error), store=not isinstance(error, InputError)))
+    _body(words, wanted)
 
 
 def _body(words: Words, wanted: str) -> None:

@@ -17,8 +17,7 @@ from streamlit_folium import st_folium
 from data.query import ReportQuery
 from data.settings import settings
 from data.summaries import Choices
-from data.territories import all_territories
-from geo.errors import InputError, RasdError
+from geo.errors import InputError
 from geo.remarks import Remark
 from layers import hexmap
 from views import (
@@ -29,67 +28,32 @@ from views import (
     compare,
     downloads,
     filters,
+    frame,
     incidents,
-    jobs,
     methods,
     months,
-    navigation,
     notices,
     results,
     state,
-    style,
     table,
 )
-from views.access import connection
 from views.method import Scene
 from views.remarks import sentence
 from views.results import Drawn, Shown
-from views.words import LANGUAGES, Words
+from views.words import Words
 
 MAP_HEIGHT = 620  # before the style sheet sets it by screen size
 
 
 def page() -> None:
     """The whole page; errors of ours become a sentence."""
-    state.begin("hotspots")
-    jobs.begin()
-    language = state.one("lang", "ar", LANGUAGES)
-    words = Words(language)
-    style.apply(words)
-    navigation.switch(words, "hotspots")
-    with st.sidebar:
-        st.html(cards.brand(words))
-        names = {code: words(f"lang.{code}") for code in LANGUAGES}
-        st.segmented_control(
-            words("lang.label"),
-            LANGUAGES,
-            key="lang",
-            format_func=names.__getitem__,
-            required=True,
-        )
-    try:
-        _body(words)
-    except RasdError as error:
-        st.html(notices.failure(words, str(error), store=not isinstance(error, InputError)))
-    jobs.finish()
+    frame.draw("hotspots", _body)
 
 
 def _body(words: Words) -> None:
-    with connection() as conn:
-        territories = {t.code: t for t in all_territories(conn)}
-    if not territories:
-        state.finish()
-        st.html(notices.empty_store(words))
+    chosen = frame.territory(words)
+    if chosen is None:
         return
-    newest = next(iter(territories))
-    with st.sidebar:
-        # Picked ids belong to one territory, so its code is bound before everything else.
-        chosen = territories[state.one("territory", newest, list(territories))]
-        if len(territories) > 1:
-            labels = {code: words.pick(t.name_ar, t.name_en) for code, t in territories.items()}
-            st.selectbox(
-                words("filters.territory"), list(territories), key="territory", format_func=labels.__getitem__
-            )
     version = access.version(chosen)
     found = answers.choices(version, chosen.id)
     with st.sidebar:

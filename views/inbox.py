@@ -20,10 +20,10 @@ from data.inbox import Band, Cursor, InboxLine, InboxQuery
 from data.life import Action, Role, allowed
 from data.settings import settings
 from data.stepping import Chosen
-from data.territories import Territory, all_territories
+from data.territories import Territory
 from data.vocabulary import Status
 from data.waiting import InboxCounts, Named
-from geo.errors import InputError, RasdError
+from geo.errors import RasdError
 from layers import hexmap
 from layers.palettes import DEFAULT
 from views import (
@@ -31,17 +31,16 @@ from views import (
     beside,
     bulk,
     cards,
+    frame,
     links,
-    navigation,
     notices,
     state,
     stepform,
-    style,
     urgency,
     waitmap,
 )
 from views.cards import esc
-from views.words import LANGUAGES, Words, number
+from views.words import Words, number
 
 LINES = 20
 HEIGHT = 620
@@ -65,37 +64,22 @@ class Desk:
 
 def page() -> None:
     """The whole page; errors of ours become a sentence."""
-    state.begin("inbox")
-    words = Words(state.one("lang", "ar", LANGUAGES))
-    style.apply(words)
-    navigation.switch(words, "inbox")
-    with st.sidebar:
-        st.html(cards.brand(words))
-        names = {code: words(f"lang.{code}") for code in LANGUAGES}
-        st.segmented_control(
-            words("lang.label"), LANGUAGES, key="lang", format_func=names.__getitem__, required=True
-        )
+    frame.draw("inbox", _whole)
+
+
+def _whole(words: Words) -> None:
+    """The page; its address is written also where it ends in an error."""
     try:
         _body(words)
-    except RasdError as error:
+    except RasdError:
         state.finish()
-        st.html(notices.failure(words, str(error), store=not isinstance(error, InputError)))
+        raise
 
 
 def _body(words: Words) -> None:
-    with access.connection() as conn:
-        places = {t.code: t for t in all_territories(conn)}
-    if not places:
-        state.finish()
-        st.html(notices.empty_store(words))
+    chosen = frame.territory(words)
+    if chosen is None:
         return
-    with st.sidebar:
-        chosen = places[state.one("territory", next(iter(places)), list(places))]
-        if len(places) > 1:
-            labels = {code: words.pick(t.name_ar, t.name_en) for code, t in places.items()}
-            st.selectbox(
-                words("filters.territory"), list(places), key="territory", format_func=labels.__getitem__
-            )
     now = dt.datetime.now(dt.UTC)
     zone = ZoneInfo(chosen.timezone)
     desk = _filters(words, chosen, zone, now)

@@ -14,49 +14,22 @@ from zoneinfo import ZoneInfo
 import streamlit as st
 
 from data.analyses.indicators import WHOLE, Dimension, Indicator, IndicatorResult
-from data.territories import Territory, all_territories
-from geo.errors import InputError, RasdError
-from views import access, answers, cards, jobs, keeping, navigation, notices, state, style
+from data.territories import Territory
+from views import access, answers, cards, frame, keeping, notices, state
 from views.gauge import asked, behind, charts, choropleth, figures, grid, ranking
 from views.remarks import sentence
-from views.words import LANGUAGES, Words, number
+from views.words import Words, number
 
 
 def page() -> None:
     """The whole page; errors of ours become a sentence."""
-    state.begin("indicators")
-    jobs.begin()
-    language = state.one("lang", "ar", LANGUAGES)
-    words = Words(language)
-    style.apply(words)
-    navigation.switch(words, "indicators")
-    with st.sidebar:
-        st.html(cards.brand(words))
-        names = {code: words(f"lang.{code}") for code in LANGUAGES}
-        st.segmented_control(
-            words("lang.label"), LANGUAGES, key="lang", format_func=names.__getitem__, required=True
-        )
-    try:
-        _body(words)
-    except RasdError as error:
-        st.html(notices.failure(words, str(error), store=not isinstance(error, InputError)))
-    jobs.finish()
+    frame.draw("indicators", _body)
 
 
 def _body(words: Words) -> None:
-    with access.connection() as conn:
-        territories = {t.code: t for t in all_territories(conn)}
-    if not territories:
-        state.finish()
-        st.html(notices.empty_store(words))
+    chosen = frame.territory(words)
+    if chosen is None:
         return
-    with st.sidebar:
-        chosen = territories[state.one("territory", next(iter(territories)), list(territories))]
-        if len(territories) > 1:
-            labels = {code: words.pick(t.name_ar, t.name_en) for code, t in territories.items()}
-            st.selectbox(
-                words("filters.territory"), list(territories), key="territory", format_func=labels.__getitem__
-            )
     version = access.version(chosen)
     span = answers.choices(version, chosen.id)
     if span.first is None or span.last is None:

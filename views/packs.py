@@ -16,14 +16,13 @@ import streamlit as st
 
 from data import packs
 from data.analyses.weekly import PackTerms, latest_week, weekly_pack
-from data.territories import Territory, all_territories
-from geo.errors import InputError, RasdError
-from views import access, answers, cards, jobs, navigation, notices, state, style
+from data.territories import Territory
+from views import access, answers, cards, frame, jobs, notices, state
 from views.access import connection
 from views.cards import esc
 from views.packdoc import FIRST, change, shown, target
 from views.packfiles import FORMS, export_pack, file_name, pictures_of
-from views.words import LANGUAGES, Words
+from views.words import Words
 
 DAYS = 7
 _ASKED = "_pack_asked"  # (territory, last day, press) of the pack that this session had made
@@ -33,39 +32,13 @@ _BACK = 3  # years that can be chosen
 
 def page() -> None:
     """The whole page; errors of ours become a sentence."""
-    state.begin("packs")
-    jobs.begin()
-    language = state.one("lang", "ar", LANGUAGES)
-    words = Words(language)
-    style.apply(words)
-    navigation.switch(words, "packs")
-    with st.sidebar:
-        st.html(cards.brand(words))
-        names = {code: words(f"lang.{code}") for code in LANGUAGES}
-        st.segmented_control(
-            words("lang.label"), LANGUAGES, key="lang", format_func=names.__getitem__, required=True
-        )
-    try:
-        _body(words)
-    except RasdError as error:
-        st.html(notices.failure(words, str(error), store=not isinstance(error, InputError)))
-    jobs.finish()
+    frame.draw("packs", _body)
 
 
 def _body(words: Words) -> None:
-    with connection() as conn:
-        territories = {t.code: t for t in all_territories(conn)}
-    if not territories:
-        state.finish()
-        st.html(notices.empty_store(words))
+    chosen = frame.territory(words)
+    if chosen is None:
         return
-    with st.sidebar:
-        chosen = territories[state.one("territory", next(iter(territories)), list(territories))]
-        if len(territories) > 1:
-            labels = {code: words.pick(t.name_ar, t.name_en) for code, t in territories.items()}
-            st.selectbox(
-                words("filters.territory"), list(territories), key="territory", format_func=labels.__getitem__
-            )
     span = answers.choices(access.version(chosen), chosen.id)
     if span.first is None or span.last is None:
         state.finish()

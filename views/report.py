@@ -11,51 +11,31 @@ import streamlit as st
 
 from data.elements import alias_pairs, element_entries, work_units
 from data.settings import settings
-from data.territories import Territory, all_territories
-from geo.errors import InputError, RasdError
+from data.territories import Territory
 from ingest.element_search import ElementSearch
 from layers.assets import STATIC
-from views import access, cards, navigation, notices, state, style
+from views import access, cards, frame, notices, state
 from views.access import connection
 from views.filing import check, draft, own, what, where
 from views.filing.draft import Setting
-from views.words import LANGUAGES, Words, number
+from views.words import Words, number
 
 
 def page() -> None:
     """The whole page; errors of ours become a sentence."""
-    state.begin("report")
-    language = state.one("lang", "ar", LANGUAGES)
-    words = Words(language)
-    style.apply(words)
-    st.html(f"<style>{(STATIC / 'rasd' / 'filing.css').read_text('utf-8')}{upload_words(words)}</style>")
-    navigation.switch(words, "report")
-    with st.sidebar:
-        st.html(cards.brand(words))
-        names = {code: words(f"lang.{code}") for code in LANGUAGES}
-        st.segmented_control(
-            words("lang.label"), LANGUAGES, key="lang", format_func=names.__getitem__, required=True
-        )
-    try:
-        _body(words)
-    except RasdError as error:
-        st.html(notices.failure(words, str(error), store=not isinstance(error, InputError)))
+    frame.draw(
+        "report",
+        _body,
+        styled=lambda words: (
+            f"<style>{(STATIC / 'rasd' / 'filing.css').read_text('utf-8')}{upload_words(words)}</style>"
+        ),
+    )
 
 
 def _body(words: Words) -> None:
-    with connection() as conn:
-        territories = {t.code: t for t in all_territories(conn)}
-    if not territories:
-        state.finish()
-        st.html(notices.empty_store(words))
+    chosen = frame.territory(words)
+    if chosen is None:
         return
-    with st.sidebar:
-        chosen = territories[state.one("territory", next(iter(territories)), list(territories))]
-        if len(territories) > 1:
-            labels = {code: words.pick(t.name_ar, t.name_en) for code, t in territories.items()}
-            st.selectbox(
-                words("filters.territory"), list(territories), key="territory", format_func=labels.__getitem__
-            )
     reference = state.text(check.FILED)
     state.finish()
     name = words.pick(chosen.name_ar, chosen.name_en)

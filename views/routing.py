@@ -16,51 +16,26 @@ from data.analyses.misrouting import Misrouting
 from data.analyses.unrouted import Waiting
 from data.query import ReportQuery
 from data.routing import Rule
-from data.territories import Territory, all_territories
-from geo.errors import InputError, RasdError
-from views import access, answers, cards, filters, navigation, notices, state, style
+from data.territories import Territory
+from views import access, answers, cards, filters, frame, notices, state
 from views.access import connection
 from views.cards import esc
 from views.routes import answers as asked
 from views.routes import bodies, rulebook, waiting, wrong
-from views.words import LANGUAGES, Words, number
+from views.words import Words, number
 
 PARTS = ("rules", "queue", "misrouting", "owners")
 
 
 def page() -> None:
     """The whole page; errors of ours become a sentence."""
-    state.begin("routing")
-    language = state.one("lang", "ar", LANGUAGES)
-    words = Words(language)
-    style.apply(words)
-    navigation.switch(words, "routing")
-    with st.sidebar:
-        st.html(cards.brand(words))
-        names = {code: words(f"lang.{code}") for code in LANGUAGES}
-        st.segmented_control(
-            words("lang.label"), LANGUAGES, key="lang", format_func=names.__getitem__, required=True
-        )
-    try:
-        _body(words)
-    except RasdError as error:
-        st.html(notices.failure(words, str(error), store=not isinstance(error, InputError)))
+    frame.draw("routing", _body)
 
 
 def _body(words: Words) -> None:
-    with connection() as conn:
-        territories = {t.code: t for t in all_territories(conn)}
-    if not territories:
-        state.finish()
-        st.html(notices.empty_store(words))
+    place = frame.territory(words)
+    if place is None:
         return
-    with st.sidebar:
-        place = territories[state.one("territory", next(iter(territories)), list(territories))]
-        if len(territories) > 1:
-            labels = {code: words.pick(t.name_ar, t.name_en) for code, t in territories.items()}
-            st.selectbox(
-                words("filters.territory"), list(territories), key="territory", format_func=labels.__getitem__
-            )
     version = access.version(place)
     found = answers.choices(version, place.id)
     if found.first is None or found.last is None:

@@ -133,7 +133,9 @@ def test_a_report_walks_through_all_roles_to_its_closing_after_one_rejection(
     assert page.locator("#rd-case").get_attribute("data-status") == str(int(Status.CLOSED))
     assert page.locator(".rd-time > li").count() == 11
     assert "<b>ما زالت</b>" in page.locator(".rd-time > li[data-seq='7']").inner_text()  # escaped, not bold
-    assert page.locator(".st-key-rasd_photos img").count() == 3
+    pictures = page.locator(".st-key-rasd_photos img")
+    pictures.nth(2).wait_for(timeout=30_000)  # they come after the history
+    assert pictures.count() == 3
 
     done = [
         (Action.CLASSIFY, Role.CALL_CENTRE), (Action.ASSIGN, Role.SUPERVISOR), (Action.INSPECT, Role.INSPECTOR),
