@@ -31,6 +31,7 @@ from views import (
     links,
     notices,
     state,
+    style,
     waitmap,
 )
 from views.cards import esc
@@ -42,7 +43,7 @@ _AFTER = frozenset({Action.TREAT, Action.SUBMIT, Action.PASS, Action.FAIL, Actio
 
 def page() -> None:
     """The whole page; errors of ours become a sentence."""
-    frame.draw("case", _whole)
+    frame.draw("case", _whole, styled=style.uploader)
 
 
 def _whole(words: Words) -> None:

@@ -103,10 +103,12 @@ def draw(words: Words, case: Case, zone: ZoneInfo) -> None:
             )
         if "agency_id" in (*step.needs, *step.offers) and step.action is not Action.REFER:
             st.html(note(_routed(words, route, found)))
-        st.button(
-            words("case.do_it", step=names[picked]), key="case_do", type="primary",
-            on_click=_take, args=(case, step.action, route, zone),
-        )  # fmt: skip
+        with st.form("case_send", border=False, enter_to_submit=False, width=stepform.WIDTH):
+            stepform.pictures(words, form, step)
+            st.form_submit_button(
+                words("case.do_it", step=names[picked]), key="case_do", type="primary",
+                on_click=_take, args=(case, step.action, route, zone),
+            )  # fmt: skip
 
 
 def _offers_duplicate(offered: Sequence[Transition]) -> bool:

@@ -10,26 +10,18 @@ from __future__ import annotations
 import streamlit as st
 
 from data.elements import alias_pairs, element_entries, work_units
-from data.settings import settings
 from data.territories import Territory
 from ingest.element_search import ElementSearch
-from layers.assets import STATIC
-from views import access, cards, frame, notices, state
+from views import access, cards, frame, notices, state, style
 from views.access import connection
 from views.filing import check, draft, own, what, where
 from views.filing.draft import Setting
-from views.words import Words, number
+from views.words import Words
 
 
 def page() -> None:
     """The whole page; errors of ours become a sentence."""
-    frame.draw(
-        "report",
-        _body,
-        styled=lambda words: (
-            f"<style>{(STATIC / 'rasd' / 'filing.css').read_text('utf-8')}{upload_words(words)}</style>"
-        ),
-    )
+    frame.draw("report", _body, styled=style.uploader)
 
 
 def _body(words: Words) -> None:
@@ -88,19 +80,3 @@ def _setting(words: Words, territory: Territory) -> Setting:
 def _search() -> ElementSearch:
     with connection() as conn:
         return ElementSearch(element_entries(conn), alias_pairs(conn))
-
-
-def upload_words(words: Words) -> str:
-    """The uploader's own words are English in Streamlit: the sheet puts ours in their place."""
-    ours = {
-        "--rasd-browse": words("filing.browse"),
-        "--rasd-drop": words("filing.drop"),
-        "--rasd-not-sent": words("filing.not_sent", mb=number(settings().photo_mb)),
-    }
-    values = ";".join(f"{name}:{css_text(text)}" for name, text in ours.items())
-    return f".stApp{{{values}}}"
-
-
-def css_text(text: str) -> str:
-    """A text as a string of CSS: everything but letters and digits as an escape."""
-    return '"' + "".join(c if c.isalnum() else f"\\{ord(c):x} " for c in text) + '"'

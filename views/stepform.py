@@ -103,12 +103,32 @@ def fields_of(step: Transition, *, many: bool = False) -> list[str]:
 def draw(
     words: Words, form: Form, step: Transition, found: Offer, known: Known, *, many: bool = False
 ) -> None:
-    """Draw the fields."""
+    """Draw the fields, but for photos: see ``pictures``."""
     for name in fields_of(step, many=many):
-        label = words(f"detail.{name}")
-        if name not in step.needs:
-            label = words("case.optional", what=label)
-        _field(words, form, step, name, label, found, known)
+        if name != "photos":
+            _field(words, form, step, name, _label(words, step, name), found, known)
+
+
+def pictures(words: Words, form: Form, step: Transition) -> None:
+    """Draw the field of photos where the step takes some.
+
+    Draw it in one ``st.form`` with the button: that waits for an upload to end. A button of
+    its own would take the step without a picture that is still on its way.
+    """
+    if "photos" not in fields_of(step):
+        return
+    st.file_uploader(
+        _label(words, step, "photos"),
+        list(PHOTO_TYPES),
+        accept_multiple_files=True,
+        key=form.key("photos"),
+        help=words("case.photo_help", mb=number(photos.limits()["mb"])),
+    )
+
+
+def _label(words: Words, step: Transition, name: str) -> str:
+    label = words(f"detail.{name}")
+    return label if name in step.needs else words("case.optional", what=label)
 
 
 def _field(
@@ -133,14 +153,6 @@ def _field(
         st.number_input(unit, min_value=0.0, value=None, step=1.0, key=key)
     elif name == "due_at":
         st.date_input(label, value=None, key=key, help=words("case.limit_help"))
-    elif name == "photos":
-        st.file_uploader(
-            label,
-            list(PHOTO_TYPES),
-            accept_multiple_files=True,
-            key=key,
-            help=words("case.photo_help", mb=number(photos.limits()["mb"])),
-        )
     elif name == "of":
         st.text_input(label, key=key, max_chars=100, help=words("case.of_help"))
         if known.candidates:

@@ -11,8 +11,9 @@ import functools
 
 import streamlit as st
 
+from data.settings import settings
 from layers.assets import STATIC
-from views.words import Words
+from views.words import Words, number
 
 # In a browser whose own language is written right to left, Streamlit mirrors a slider's
 # thumbs but not its track; that depends on the browser, not on the page.
@@ -42,3 +43,22 @@ def apply(words: Words) -> None:
     # Nothing is declared here: the script runs again, in the same scope, with every language.
     page = f"document.documentElement.lang='{words.language}';document.documentElement.dir='{direction}';"
     st.html(f"<script>{page}{_source('shell.js')}</script>", unsafe_allow_javascript=True)
+
+
+def uploader(words: Words) -> str:
+    """The style sheet of pages that take photos.
+
+    The uploader's own words are English in Streamlit: the sheet puts ours in their place.
+    """
+    ours = {
+        "--rasd-browse": words("filing.browse"),
+        "--rasd-drop": words("filing.drop"),
+        "--rasd-not-sent": words("filing.not_sent", mb=number(settings().photo_mb)),
+    }
+    values = ";".join(f"{name}:{css_text(text)}" for name, text in ours.items())
+    return f"<style>{_source('filing.css')}.stApp{{{values}}}</style>"
+
+
+def css_text(text: str) -> str:
+    """A text as a string of CSS: everything but letters and digits as an escape."""
+    return '"' + "".join(c if c.isalnum() else f"\\{ord(c):x} " for c in text) + '"'

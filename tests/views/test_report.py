@@ -19,7 +19,7 @@ from views.cards import esc
 from views.filing import device, what, where
 from views.filing.device import Position
 from views.filing.draft import Draft
-from views.report import css_text
+from views.style import css_text
 from views.words import Words
 
 WEST, EAST = "26.34, 49.93", "26.35, 50.05"
