@@ -28,6 +28,7 @@ _ROWS = {
     rights.SIGNED_IN: "all, with a session of that role",
     rights.SOME: "territories that are open in part or whole",
     rights.WHOLE: "territories that are open as a whole",
+    rights.WHOLE_OR_OWN: "territories that are open as a whole; of those open in part, one's own",
     rights.REPORT: "reports in open areas, and of the own party if bound to one",
     rights.BY_REPORT: "of reports that are open",
 }

@@ -568,6 +568,7 @@ class Campaign(Base):
     status: Mapped[str] = mapped_column(server_default=text("'proposed'"))
     version: Mapped[int]
     created_at: Mapped[dt.datetime] = mapped_column(server_default=text("now()"))
+    actor_id: Mapped[int | None]  # principal.id, filled in by the store; NULL: a command
     __table_args__ = (
         CheckConstraint("kind IN ('inspection', 'community', 'axes')", name="kind"),
         CheckConstraint("status IN ('proposed', 'approved', 'running', 'done', 'withdrawn')", name="status"),

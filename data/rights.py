@@ -48,6 +48,9 @@ _PARTY = (
 )
 REPORT = f"{_PLACE} AND {_PARTY}"
 BY_REPORT = "(SELECT rasd_sees_all()) OR EXISTS (SELECT FROM report r WHERE r.id = {t}.report_id)"
+# Plans and visits tell of places all over a territory, and have no area of their own.
+WHOLE_OR_OWN = f"{WHOLE} OR ({SOME} AND actor_id = (SELECT rasd_principal_id()))"
+BY_CAMPAIGN = "EXISTS (SELECT FROM campaign c WHERE c.id = {t}.campaign_id)"  # as its own policy says
 OWN = "principal_id = (SELECT rasd_principal_id())"
 
 
@@ -180,11 +183,11 @@ RIGHTS: dict[str, Right] = {
         _through("batch", "batch_id", WHOLE), select=(R.SUPERVISOR, R.ANALYST, R.ADMINISTRATOR)
     ),
     # Campaigns
-    "campaign": Right(SOME, select=_READERS, insert=_PLANNERS, update=_PLANNERS),
-    "campaign_version": Right(_through("campaign", "campaign_id"), select=_READERS, insert=_PLANNERS),
-    "campaign_event": Right(_through("campaign", "campaign_id"), select=_READERS, insert=_PLANNERS),
+    "campaign": Right(WHOLE_OR_OWN, select=_READERS, insert=_PLANNERS, update=_PLANNERS),
+    "campaign_version": Right(BY_CAMPAIGN, select=_READERS, insert=_PLANNERS),
+    "campaign_event": Right(BY_CAMPAIGN, select=_READERS, insert=_PLANNERS),
     "visit": Right(
-        SOME,
+        WHOLE_OR_OWN,
         select=_READERS,
         insert=(*_PLANNERS, R.INSPECTOR),
         update=(*_PLANNERS, R.INSPECTOR),

@@ -107,12 +107,12 @@ def version(territory: Territory) -> int:
     """The key of remembered answers about a territory: its data version and what is open to the user.
 
     Users to whom every report and column is open share answers under the data version
-    itself; all others only with users of the same scope.
+    itself; all others with nobody, since their own plans and visits are among what they see.
     """
     who = principal()
     if who.whole(territory.code) and who.role in RIGHTS["report"].reveals:
         return territory.data_version
-    scope = f"{territory.data_version} {who.scope} {who.role in RIGHTS['report'].reveals}"
+    scope = f"{territory.data_version} {who.id} {who.scope} {who.role in RIGHTS['report'].reveals}"
     # Below zero, so that it never is another data version.
     return -1 - int.from_bytes(hashlib.blake2b(scope.encode(), digest_size=7).digest(), "big")
 

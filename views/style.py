@@ -56,7 +56,8 @@ def uploader(words: Words) -> str:
         "--rasd-not-sent": words("filing.not_sent", mb=number(settings().photo_mb)),
     }
     values = ";".join(f"{name}:{css_text(text)}" for name, text in ours.items())
-    return f"<style>{_source('filing.css')}.stApp{{{values}}}</style>"
+    rule = ".stApp{" + values + "}"
+    return "<style>" + _source("filing.css") + rule + "</style>"
 
 
 def css_text(text: str) -> str:

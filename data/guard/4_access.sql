@@ -39,6 +39,8 @@ BEGIN
   RETURN NEW;
 END $$;
 
+DROP TRIGGER IF EXISTS rasd_actor ON campaign;
+CREATE TRIGGER rasd_actor BEFORE INSERT ON campaign FOR EACH ROW EXECUTE FUNCTION rasd_actor();
 DROP TRIGGER IF EXISTS rasd_actor ON campaign_event;
 CREATE TRIGGER rasd_actor BEFORE INSERT ON campaign_event FOR EACH ROW EXECUTE FUNCTION rasd_actor();
 DROP TRIGGER IF EXISTS rasd_actor ON campaign_version;
@@ -54,7 +56,8 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, public, pg_te
   JOIN (SELECT actor_id FROM public.campaign_event WHERE campaign_id = $1
         UNION SELECT actor_id FROM public.campaign_version WHERE campaign_id = $1) a ON a.actor_id = p.id
   WHERE rasd_is_owner() OR EXISTS (
-    SELECT FROM public.campaign c WHERE c.id = $1 AND c.territory_id = ANY (rasd_some_territories()))
+    SELECT FROM public.campaign c WHERE c.id = $1 AND (c.territory_id = ANY (rasd_whole_territories())
+      OR c.territory_id = ANY (rasd_some_territories()) AND c.actor_id = rasd_principal_id()))
 $$;
 
 -- One line of the trail a statement, with at most 20 of the rows it touched. A load by a

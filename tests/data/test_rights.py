@@ -454,6 +454,35 @@ def test_who_looks_after_a_part_of_a_territory_ends_no_rule_and_no_target_of_the
     assert RIGHTS["target"].update_rows == RIGHTS["routing_rule"].update_rows != ""
 
 
+def test_who_has_a_part_of_a_territory_has_their_own_plans_and_visits_only(
+    desk: Connection, office: Office
+) -> None:
+    plans, visits = text("SELECT title FROM campaign"), text("SELECT team FROM visit")
+    for people, some in ((office.local, ["mine"]), (office.whole, ["chief", "mine"])):
+        for role in RIGHTS["campaign"].insert:
+            with desk.begin_nested() as point:
+                for who, title in ((office.whole, "chief"), (people, "mine")):
+                    assume(desk, who[role])
+                    desk.execute(
+                        text(
+                            """INSERT INTO campaign (territory_id, kind, title, version)
+                               SELECT min(id), 'inspection', :title, 1 FROM territory RETURNING id"""
+                        ),
+                        {"title": title},
+                    )
+                    desk.execute(
+                        text(
+                            """INSERT INTO visit (territory_id, visited_at, found, team, digest)
+                               SELECT min(id), now(), true, :title, :digest FROM territory"""
+                        ),
+                        {"title": title, "digest": len(title)},
+                    )
+                assert sorted(desk.scalars(plans)) == sorted(desk.scalars(visits)) == some, role
+                done = desk.execute(text("UPDATE campaign SET status = 'withdrawn'")).rowcount
+                assert done == len(some), role
+                point.rollback()
+
+
 def test_without_a_session_the_pages_login_counts_no_version_up_and_reads_no_names(
     office: Office,
 ) -> None:
